@@ -1,0 +1,238 @@
+/**
+ * The Durable Object of one GHL location: feeds the core what happened, does what it says. It knows nothing about chats,
+ * tokens or retries.
+ *
+ * Each turn of the core is one transaction. What it puts out leaves this object only once the transaction is on disk: the
+ * platform's output gate sees to that.
+ */
+
+import { DurableObject } from 'cloudflare:workers';
+import { handle, internal, ready, recover } from './core.js';
+import { send } from './send.js';
+
+/** @typedef {{ type: string } & Record<string, any>} Tagged an input or output of the core */
+
+export class Location extends DurableObject {
+  /** Who waits for an answer. @type {Map<string, (response: any) => void>} */
+  #callers = new Map();
+  /** @type {number | null} */
+  #alarmAt = null;
+  #budget = CALLS_PER_EVENT;
+  #asked = 0;
+  #self = crypto.randomUUID();
+  #database;
+
+  /**
+   * @param {DurableObjectState} ctx
+   * @param {any} env
+   */
+  constructor(ctx, env) {
+    super(ctx, env);
+    const { sql } = ctx.storage;
+    this.#database = {
+      /** @type {(statement: string, args: any[]) => any[][]} */
+      exec: (statement, args) => sql.exec(statement, ...args).raw().toArray(),
+    };
+    ctx.blockConcurrencyWhile(async () => {
+      this.#alarmAt = await ctx.storage.getAlarm();
+      await this.#feed({ type: 'started' });
+    });
+  }
+
+  /**
+   * Asks the location something.
+   * @param {string} object this object's name
+   * @param {Tagged} ask
+   * @returns {Promise<{ status: number, headers: Record<string, string>, body: string }>}
+   */
+  ask(object, ask) {
+    this.#budget = CALLS_PER_EVENT;
+    const caller = `${this.#self}:${++this.#asked}`;
+    return new Promise((resolve) => {
+      this.#callers.set(caller, resolve);
+      void this.#feed({ type: 'asked', caller, object, ask });
+    });
+  }
+
+  /** Never throws: after seven throws the platform would forget the alarm. */
+  async alarm() {
+    this.#alarmAt = null;
+    this.#budget = CALLS_PER_EVENT;
+    await this.#feed({ type: 'wake' });
+  }
+
+  /**
+   * One input, fed until the core takes it.
+   * @param {Tagged} input
+   */
+  async #feed(input) {
+    /** @type {Record<string, string | null>} */
+    const recalled = {};
+    try {
+      for (;;) {
+        const turn = this.#turn(input, recalled);
+        if (turn.outputs) return this.#perform(turn.outputs);
+        for (const key of turn.recall) recalled[key] ??= await this.env.KV.get(key);
+      }
+    } catch (error) {
+      this.#broken(input, error);
+    }
+  }
+
+  /**
+   * @param {Tagged} input
+   * @param {Record<string, string | null>} recalled
+   * @returns {{ outputs: Tagged[], recall?: undefined } | { outputs?: undefined, recall: string[] }}
+   */
+  #turn(input, recalled) {
+    try {
+      return { outputs: this.transact(input, recalled) };
+    } catch (error) {
+      const recall = /** @type {any} */ (error)?.recall;
+      if (recall) return { recall };
+      recover(error);
+      log('error', 'turn_failed', error);
+      return { outputs: this.transact({ type: 'trapped', input }, {}) };
+    }
+  }
+
+  /**
+   * One turn of the core in a transaction: all of it, or nothing.
+   * @protected
+   * @param {Tagged} input
+   * @param {Record<string, string | null>} recalled
+   * @returns {Tagged[]}
+   */
+  transact(input, recalled) {
+    ready(this.env);
+    return this.ctx.storage.transactionSync(() =>
+      handle(/** @type {any} */ (this.#database), input, recalled, Date.now(), this.#budget),
+    );
+  }
+
+  /**
+   * Not even the turn that takes note of a failure got through: what waits on disk is tried again soon.
+   * @param {Tagged} input
+   * @param {unknown} error
+   */
+  #broken(input, error) {
+    recover(error);
+    log('error', 'turn_broken', error);
+    if (input.type === 'asked') this.#answer(input.caller, internal());
+    this.#wake(Date.now() + SAFETY_MS);
+  }
+
+  /** @param {Tagged[]} outputs */
+  #perform(outputs) {
+    for (const output of outputs) {
+      switch (output.type) {
+        case 'call':
+          void this.#call(output);
+          break;
+        case 'tell':
+          void this.#tell(output);
+          break;
+        case 'answer':
+          this.#answer(output.caller, output.response);
+          break;
+        case 'hold':
+          setTimeout(() => {
+            if (this.#callers.has(output.caller)) {
+              void this.#feed({ type: 'waited', caller: output.caller, item: output.item });
+            }
+          }, output.millis);
+          break;
+        case 'wake':
+          this.#wake(output.at);
+          break;
+        case 'mirror':
+          void this.#mirror(output);
+          break;
+        case 'log':
+          console.log(output.line);
+          break;
+        default:
+          throw new Error(`the core put out something unknown: ${output.type}`);
+      }
+    }
+  }
+
+  /** @param {Tagged} output */
+  async #call({ call, attempt, request, timeoutMs }) {
+    this.#budget -= 1;
+    await this.#feed({ type: 'answered', call, attempt, outcome: await send(request, timeoutMs) });
+  }
+
+  /** @param {Tagged} output */
+  async #tell({ call, attempt, object, ask, timeoutMs }) {
+    this.#budget -= 1;
+    const outcome = await askObject(this.env, object, ask, timeoutMs);
+    await this.#feed({ type: 'answered', call, attempt, outcome });
+  }
+
+  /**
+   * @param {string} caller
+   * @param {any} response
+   */
+  #answer(caller, response) {
+    this.#callers.get(caller)?.(response);
+    this.#callers.delete(caller);
+  }
+
+  /** @param {number} at */
+  #wake(at) {
+    if (this.#alarmAt !== null && this.#alarmAt <= at) return;
+    this.#alarmAt = at;
+    void this.ctx.storage.setAlarm(at);
+  }
+
+  /** @param {Tagged} output */
+  async #mirror({ key, value, rev, listed }) {
+    let ok = true;
+    try {
+      await this.env.KV.put(key, value, listed ? { metadata: JSON.parse(value) } : {});
+    } catch (error) {
+      ok = false;
+      log('warn', 'kv_refused', error);
+    }
+    await this.#feed({ type: 'mirrored', key, rev, ok });
+  }
+}
+
+/**
+ * Asks a location's object, and waits for so long at most.
+ * @param {any} env
+ * @param {string} object
+ * @param {Tagged} ask
+ * @param {number} timeoutMs
+ * @returns {Promise<Tagged>} an outcome
+ */
+export async function askObject(env, object, ask, timeoutMs) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(() => resolve({ type: 'timedOut' }), timeoutMs);
+  });
+  try {
+    const answer = env.LOCATION.get(env.LOCATION.idFromName(object)).ask(object, ask);
+    return await Promise.race([answer.then((/** @type {any} */ response) => ({ type: 'answered', ...response })), late]);
+  } catch (error) {
+    return { type: 'dropped', message: error instanceof Error ? error.message : String(error) };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * @param {string} level
+ * @param {string} event
+ * @param {unknown} error
+ */
+export function log(level, event, error) {
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  console.log(JSON.stringify({ level, event, at: Date.now(), message }));
+}
+
+/** The platform allows 1,000 in one event; half of it leaves room for KV and for other objects. */
+const CALLS_PER_EVENT = 500;
+const SAFETY_MS = 15_000;

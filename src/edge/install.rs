@@ -1,0 +1,166 @@
+//! Connecting a location: off to GHL's chooser, and back with a code.
+//!
+//! GHL does not promise to bring `state` back, and an installation from its marketplace never
+//! has one (FACTS §1.1): absent is fine, wrong is not. Which location is connected, only GHL's
+//! token reply says.
+
+use super::page::{Page, page};
+use super::{Step, Then, respond};
+use crate::error::{Code, Problem};
+use crate::ghl;
+use crate::ghl::answer::Verdict;
+use crate::ghl::tokens::{Grant, Owner};
+use crate::http::{Outcome, Response};
+use crate::location::{Ask, object_of, object_of_company};
+use crate::settings::Settings;
+use crate::signature::{OAuthState, StateError, sign_state, verify_state};
+use crate::vcx::is_id;
+use std::collections::BTreeMap;
+
+/// `GET /install`.
+pub fn start(
+    settings: &Settings,
+    query: &BTreeMap<String, String>,
+    now: i64,
+    entropy: &mut dyn FnMut(&mut [u8]),
+) -> Result<Step, Problem> {
+    let reference = query.get("ref").filter(|text| !text.is_empty());
+    if reference.is_some_and(|text| !is_id(text, REFERENCE)) {
+        let detail = "ref is over 128 characters, or has control characters";
+        return Err(Problem::new(Code::InvalidFields, detail));
+    }
+    let mut nonce = [0; 16];
+    entropy(&mut nonce);
+    let state = OAuthState {
+        ref_: reference.cloned(),
+        nonce,
+        issued_at: now,
+    };
+    let state = sign_state(&settings.client_secret, &state);
+    let response = Response {
+        status: 302,
+        headers: BTreeMap::new(),
+        body: String::new(),
+    }
+    .header("location", ghl::install_url(settings, &state))
+    .header("set-cookie", cookie(&state, 600))
+    .header("cache-control", "no-store");
+    Ok(respond(response))
+}
+
+/// `GET /auth/callback`.
+pub fn callback(
+    settings: &Settings,
+    query: &BTreeMap<String, String>,
+    cookies: Option<&str>,
+    now: i64,
+) -> Step {
+    let verify = |state: &str| verify_state(&settings.client_secret, state, now);
+    let from_cookie = || {
+        cookies
+            .and_then(our_cookie)
+            .and_then(|state| verify(state).ok())
+    };
+    let state = match query.get("state").filter(|state| !state.is_empty()) {
+        Some(state) => match verify(state) {
+            Ok(state) => Some(state),
+            Err(StateError::Expired) => return failed(400, &Page::EXPIRED, None),
+            Err(StateError::Malformed | StateError::Forged) => {
+                return failed(400, &Page::WRONG_STATE, None);
+            }
+        },
+        None => from_cookie(),
+    };
+    if let Some(error) = query.get("error") {
+        let words = query.get("error_description").unwrap_or(error);
+        return failed(400, &Page::DENIED, Some(words));
+    }
+    let Some(code) = query.get("code").filter(|code| !code.is_empty()) else {
+        return failed(400, &Page::NO_CODE, None);
+    };
+    let via = if state.is_some() {
+        "install"
+    } else {
+        "marketplace"
+    };
+    Step::Fetch {
+        request: ghl::exchange_code(settings, code),
+        timeout_ms: EXCHANGE_TIMEOUT,
+        then: Then::Exchanged {
+            via: via.into(),
+            reference: state.and_then(|state| state.ref_),
+        },
+    }
+}
+
+/// GHL's answer to the code.
+pub fn exchanged(outcome: &Outcome, via: &str, reference: Option<String>, now: i64) -> Step {
+    let body = match Verdict::of(outcome, now) {
+        Verdict::Taken(body) => body,
+        Verdict::Unclear { why, .. } => return failed(502, &Page::NO_ANSWER, Some(&why)),
+        other => return failed(400, &Page::CODE_REFUSED, Some(&other.words())),
+    };
+    let grant = match Grant::read(&body) {
+        Ok(grant) => grant,
+        Err(why) => return failed(502, &Page::ODD_ANSWER, Some(&why)),
+    };
+    let (object, what) = match &grant.owner {
+        Owner::Location { location_id, .. } => {
+            (object_of(location_id), format!("Location {location_id}"))
+        }
+        Owner::Company { company_id, .. } => (
+            object_of_company(company_id),
+            format!("Agency {company_id}, with the locations it has chosen"),
+        ),
+    };
+    let ask = Ask::Connect {
+        grant,
+        via: via.to_owned(),
+        reference,
+    };
+    Step::Ask {
+        object,
+        ask,
+        then: Some(Then::Connected { what }),
+    }
+}
+
+/// The object's answer to the tokens.
+pub fn connected(outcome: &Outcome, what: &str) -> Step {
+    match outcome {
+        Outcome::Answered(response) if response.ok() => {
+            respond(clear_cookie(page(200, &Page::CONNECTED, Some(what))))
+        }
+        Outcome::Answered(_) | Outcome::TimedOut | Outcome::Dropped { .. } => {
+            failed(503, &Page::NOT_STORED, None)
+        }
+    }
+}
+
+fn failed(status: u16, text: &Page, detail: Option<&str>) -> Step {
+    respond(clear_cookie(page(status, text, detail)))
+}
+
+fn clear_cookie(response: Response) -> Response {
+    response.header("set-cookie", cookie("", 0))
+}
+
+fn cookie(value: &str, max_age: u32) -> String {
+    format!(
+        "{COOKIE}={value}; Path=/auth/callback; Max-Age={max_age}; HttpOnly; Secure; SameSite=Lax"
+    )
+}
+
+fn our_cookie(cookies: &str) -> Option<&str> {
+    let pairs = cookies
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .filter(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value)
+        .next()
+}
+
+const COOKIE: &str = "vcx_ghl_state";
+const REFERENCE: usize = 128;
+const EXCHANGE_TIMEOUT: i64 = 15_000;

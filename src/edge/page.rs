@@ -1,0 +1,109 @@
+//! The pages an admin sees: one sentence on what happened, one on what to do.
+
+use crate::http::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The text of a page.
+pub struct Page {
+    title: &'static str,
+    text: &'static str,
+}
+
+impl Page {
+    pub const CONNECTED: Self = Self {
+        title: "Connected",
+        text: "Chats from vCX now appear in this inbox, and answers go back to the visitor. \
+               You can close this window.",
+    };
+    pub const EXPIRED: Self = Self {
+        title: "This link is too old",
+        text: "It was opened more than ten minutes ago. Start the installation again.",
+    };
+    pub const WRONG_STATE: Self = Self {
+        title: "This link is not ours",
+        text: "It was changed on its way, or begun somewhere else. Nothing was connected. \
+               Start the installation again.",
+    };
+    pub const DENIED: Self = Self {
+        title: "Not connected",
+        text: "GoHighLevel reports that access was not given. Start the installation again to \
+               choose a location.",
+    };
+    pub const NO_CODE: Self = Self {
+        title: "Not connected",
+        text: "GoHighLevel sent no code. Start the installation again.",
+    };
+    pub const CODE_REFUSED: Self = Self {
+        title: "Not connected",
+        text: "GoHighLevel did not accept the code: it was used before, or is too old. If this \
+               page was reloaded, the location may be connected already; otherwise start the \
+               installation again.",
+    };
+    pub const NO_ANSWER: Self = Self {
+        title: "GoHighLevel does not answer",
+        text: "Nothing was connected. Wait a moment, then start the installation again.",
+    };
+    pub const ODD_ANSWER: Self = Self {
+        title: "GoHighLevel answered oddly",
+        text: "Nothing was connected. Start the installation again; if it happens again, show \
+               this page to whoever runs the sync.",
+    };
+    pub const NOT_STORED: Self = Self {
+        title: "Not connected",
+        text: "The connection could not be stored. Start the installation again.",
+    };
+}
+
+/// Renders a page; `detail` comes from outside and is escaped.
+pub fn page(status: u16, page: &Page, detail: Option<&str>) -> Response {
+    let detail = detail.map_or(String::new(), |text| {
+        format!(
+            "<p class=\"detail\">{}</p>",
+            escape(&text.chars().take(300).collect::<String>())
+        )
+    });
+    let mark = if status < 300 { "good" } else { "bad" };
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{title} – vCX for GoHighLevel</title><style>{STYLE}</style></head>\
+         <body><main class=\"{mark}\"><h1>{title}</h1>{detail}<p>{text}</p></main></body></html>",
+        title = page.title,
+        text = page.text,
+    );
+    let style = STANDARD.encode(crate::signature::digest_of(STYLE.as_bytes()));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    );
+    Response::text(status, "text/html; charset=utf-8", html)
+        .header("content-security-policy", policy)
+        .header("x-content-type-options", "nosniff")
+        .header("referrer-policy", "no-referrer")
+        .header("cache-control", "no-store")
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+const STYLE: &str = "\
+:root{color-scheme:light dark;font:17px/1.5 system-ui,sans-serif}\
+body{margin:0;min-height:100vh;display:grid;place-items:center}\
+main{max-width:28rem;margin:1.5rem;padding:1.5rem 2rem;border-radius:.75rem;\
+border:1px solid color-mix(in srgb,CanvasText 18%,transparent);border-top:.35rem solid}\
+main.good{border-top-color:#1a8f4c}main.bad{border-top-color:#c2412d}\
+h1{font-size:1.35rem;margin:.25rem 0 .75rem}p{margin:.5rem 0}\
+.detail{font-weight:600;overflow-wrap:anywhere}";

@@ -1,0 +1,144 @@
+//! HTTP as plain values: what the host is asked to send and what it brings back.
+//!
+//! Not a client: nothing here performs anything.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A request for the host to send.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Method, in capitals.
+    pub method: String,
+    /// Absolute URL.
+    pub url: String,
+    /// Header names (lower case) and values.
+    pub headers: BTreeMap<String, String>,
+    /// Body, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+impl Request {
+    /// A request without a body.
+    pub fn new(method: &str, url: String) -> Self {
+        Self {
+            method: method.into(),
+            url,
+            headers: BTreeMap::new(),
+            body: None,
+        }
+    }
+
+    /// The request with one more header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// The request with a JSON body.
+    pub fn json(mut self, body: String) -> Self {
+        self.body = Some(body);
+        self.header("content-type", "application/json")
+    }
+
+    /// The request with a form body (RFC 1866 §8.2.1).
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        self.body = Some(form.finish());
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    /// Method and path, for logs: queries and headers can hold secrets.
+    pub fn label(&self) -> String {
+        format!("{} {}", self.method, path(&self.url))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label())
+    }
+}
+
+/// The path of an absolute URL, without its query.
+pub fn path(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(url, |at| &url[at + 3..]);
+    let path = after_scheme.find('/').map_or("/", |at| &after_scheme[at..]);
+    path.split(['?', '#']).next().unwrap_or(path)
+}
+
+/// A response for the host to give to whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// Status code.
+    pub status: u16,
+    /// Header names (lower case) and values.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Body, possibly empty.
+    #[serde(default)]
+    pub body: String,
+}
+
+impl Response {
+    /// A JSON response.
+    pub fn json(status: u16, body: &impl Serialize) -> Self {
+        Self::text(
+            status,
+            "application/json",
+            serde_json::to_string(body).unwrap_or_default(),
+        )
+    }
+
+    /// A response of any media type.
+    pub fn text(status: u16, media_type: &str, body: String) -> Self {
+        let response = Self {
+            status,
+            headers: BTreeMap::new(),
+            body,
+        };
+        response.header("content-type", media_type)
+    }
+
+    /// The response with one more header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Whether the status is 2xx.
+    pub fn ok(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Outcome {
+    /// The other side answered.
+    Answered(Response),
+    /// It did not within the time given: whether it acted is unknown.
+    TimedOut,
+    /// The connection failed: whether it acted is unknown.
+    Dropped {
+        /// What the platform said.
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// A few words for a person: the status, or what happened instead.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Answered(response) => format!("status {}", response.status),
+            Self::TimedOut => "no answer in time".into(),
+            Self::Dropped { message } => format!("connection failed: {message}"),
+        }
+    }
+}

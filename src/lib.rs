@@ -1,0 +1,37 @@
+//! Two-way chat sync between vCX and GoHighLevel (GHL).
+//!
+//! A visitor's words appear in GHL's inbox under the right contact, an agent's answer appears in
+//! the visitor's chat; nothing lost, doubled or out of order.
+//!
+//! ```text
+//! vCX backend ──/push-message──▶ edge ──▶ location ──Output::Call──▶ GHL
+//! GHL ─────────/webhook────────▶ edge ──▶ location ──Output::Call──▶ vCX backend
+//!                                            │
+//!                                          SQLite
+//! ```
+//!
+//! - [`edge`]: what the stateless Worker decides: who may ask, and which location it concerns.
+//! - [`location`]: the transition function. What happened goes in, what to do comes out, all
+//!   state is in the database ([`store`]).
+//! - [`ghl`] and [`vcx`]: the two wires; [`map`]: one beside the other.
+//! - [`token`]: the life of tokens; [`seal`]: tokens at rest; [`signature`]: who signed what.
+//! - `wasm`: the only module that knows JavaScript.
+//!
+//! Nothing here reads a clock, draws random numbers or opens a connection: the host hands in the
+//! first two as arguments and does the third.
+
+pub mod edge;
+pub mod error;
+pub mod ghl;
+pub mod http;
+pub mod location;
+pub mod map;
+pub mod seal;
+pub mod secret;
+pub mod settings;
+pub mod signature;
+pub mod store;
+pub mod token;
+pub mod vcx;
+#[cfg(target_arch = "wasm32")]
+mod wasm;

@@ -1,0 +1,301 @@
+//! What vCX sends: accepted once, stored, answered.
+
+use super::contact::lane;
+use super::message::{queued_response, sent_response};
+use super::turn::{Stop, Turn, text};
+use super::work::{Message, Work};
+use crate::error::{Code, Problem};
+use crate::http::Response;
+use crate::map::direction;
+use crate::signature::{digest, hex};
+use crate::store::{Chat, Client, Contact, Head, Item, Stage};
+use crate::vcx::{Push, Status, StatusAsk};
+use serde_json::json;
+
+impl Turn<'_> {
+    /// `POST /push-message`.
+    pub fn push(&mut self, caller: &str, push: &Push) -> Result<(), Stop> {
+        if !self.accepts(caller) {
+            return Ok(());
+        }
+        let message_id = push.message_id.clone().unwrap_or_else(|| derived_id(push));
+        let key = format!("out:{message_id}");
+        let fingerprint = fingerprint(push);
+        if let Some(item) = self.db.item_by_key(&key)? {
+            return self.pushed_again(caller, &item, &fingerprint);
+        }
+        self.restore_chat(&push.vcx_conversation_id)?;
+        let (chat, mut client, maps) = self.chat_of(push)?;
+        if self.brake(&mut client, &push.body, Side::Said) {
+            return self.push_braked(caller, &client, &message_id);
+        }
+        // GHL shows by date: never in the future, never before what came earlier.
+        let date = push.timestamp.min(self.now).max(client.last_date + 1);
+        client.last_date = date;
+        client.wanted.absorb(&push.details);
+        self.db.put_client(&client)?;
+
+        let message = Message {
+            message_id,
+            client_id: push.client_id.clone(),
+            chat_id: chat.id,
+            from_user: push.from_user,
+            body: push.body.clone(),
+            attachments: push.attachments.clone(),
+            date,
+            maps,
+        };
+        let work = text(&Work::Message(message));
+        let mut item = Item::new(key, lane(&client.id), Stage::Live, work, self.now);
+        item.digest = Some(fingerprint);
+        let ahead = self.db.lane_head(&item.lane)?;
+        let waits = self
+            .parked()
+            .or_else(|| ahead.as_ref().and_then(|head| self.stuck(head)));
+        match waits {
+            Some(reason) => {
+                self.answer(caller, queued_response(&item, Some(&reason)));
+                self.enqueue(item)?;
+            }
+            None => {
+                item.caller = Some(caller.to_owned());
+                let (seq, _) = self.enqueue(item)?;
+                self.hold(caller, seq);
+            }
+        }
+        Ok(())
+    }
+
+    /// A repeat is answered with how things are today, and changes nothing.
+    fn pushed_again(&mut self, caller: &str, item: &Item, print: &str) -> Result<(), Stop> {
+        let response = if item.digest.as_deref() != Some(print) {
+            let detail = format!(
+                "messageId {} was used for another message",
+                item.message_id()
+            );
+            Problem::new(Code::MessageIdConflict, detail).response()
+        } else {
+            match item.stage {
+                Stage::Done => sent_response(item),
+                Stage::Dead => {
+                    let reason = item.reason.clone().unwrap_or_default();
+                    Problem::new(Code::Rejected, reason)
+                        .with("messageId", item.message_id())
+                        .response()
+                }
+                _ => {
+                    let parked = self.parked();
+                    queued_response(item, parked.as_deref().or(item.reason.as_deref()))
+                }
+            }
+        };
+        self.answer(caller, response);
+        Ok(())
+    }
+
+    /// The chat, the client whose contact it uses, and whether that is news to KV.
+    fn chat_of(&mut self, push: &Push) -> Result<(Chat, Client, bool), Stop> {
+        let known = self.db.chat(&push.vcx_conversation_id)?;
+        let is_new = known.is_none();
+        let chat = match known {
+            Some(mut chat) => {
+                if chat.client_id != push.client_id {
+                    // The visitor logged in: the chat keeps its contact.
+                    self.alias(&push.client_id, &chat.lane)?;
+                    chat.client_id.clone_from(&push.client_id);
+                    self.db.put_chat(&chat)?;
+                }
+                chat
+            }
+            None => {
+                let owner = self.client_of(&push.client_id)?;
+                let chat = Chat {
+                    id: push.vcx_conversation_id.clone(),
+                    client_id: push.client_id.clone(),
+                    lane: owner.id,
+                    heard_at: self.now,
+                };
+                self.db.put_chat(&chat)?;
+                chat
+            }
+        };
+        let client = self.client_of(&chat.lane)?;
+        let mut maps = is_new;
+        if let Some(contact_id) = &client.contact_id {
+            maps |= self.lead(contact_id, &chat.id, push.from_user)?;
+        }
+        Ok((chat, client, maps))
+    }
+
+    /// Makes a chat the one that replies to a contact go to, if the visitor writes in it. Says
+    /// whether that changed something.
+    fn lead(&mut self, contact_id: &str, chat_id: &str, from_user: bool) -> Result<bool, Stop> {
+        let contact = self.db.contact(contact_id)?;
+        let mut contact = contact.unwrap_or_else(|| Contact {
+            id: contact_id.to_owned(),
+            conversation_id: None,
+            chat_id: None,
+        });
+        let leads = contact.chat_id.as_deref() == Some(chat_id);
+        if leads || (contact.chat_id.is_some() && !from_user) {
+            return Ok(false);
+        }
+        contact.chat_id = Some(chat_id.to_owned());
+        self.db.put_contact(&contact)?;
+        if let Some(mut chat) = self.db.chat(chat_id)? {
+            chat.heard_at = self.now;
+            self.db.put_chat(&chat)?;
+        }
+        Ok(true)
+    }
+
+    /// A client that was never heard of becomes another name for one that was.
+    fn alias(&mut self, client_id: &str, lane: &str) -> Result<(), Stop> {
+        if client_id != lane && self.db.client(client_id)?.is_none() {
+            self.db.put_client(&Client::new(client_id, lane))?;
+        }
+        Ok(())
+    }
+
+    /// Notes what a delivered message shows: where the contact's chat and conversation are.
+    pub fn map_chat(
+        &mut self,
+        message: &Message,
+        contact_id: &str,
+        conversation_id: Option<&str>,
+    ) -> Result<(), Stop> {
+        let leads = message.maps && self.lead(contact_id, &message.chat_id, message.from_user)?;
+        let Some(mut contact) = self.db.contact(contact_id)? else {
+            return Ok(());
+        };
+        let moved =
+            conversation_id.is_some() && contact.conversation_id.as_deref() != conversation_id;
+        if moved {
+            contact.conversation_id = conversation_id.map(str::to_owned);
+            self.db.put_contact(&contact)?;
+        }
+        if leads || moved || message.maps {
+            self.mirror_chat(&message.chat_id, &message.client_id, &contact)?;
+        }
+        Ok(())
+    }
+
+    /// Why a new message behind this one cannot be at GHL soon; none if it can.
+    fn stuck(&self, head: &Head) -> Option<String> {
+        let waits = match head.stage {
+            Stage::Live | Stage::Event | Stage::Status | Stage::Upkeep => {
+                head.due.is_some_and(|due| due > self.now)
+            }
+            Stage::Field | Stage::Flight | Stage::Behind | Stage::Held => false,
+            Stage::Done | Stage::Dead => false,
+        };
+        if !waits {
+            return None;
+        }
+        let reason = self
+            .db
+            .item(head.seq)
+            .ok()
+            .flatten()
+            .and_then(|item| item.reason);
+        Some(reason.unwrap_or_else(|| "an earlier message of the chat is still on its way".into()))
+    }
+
+    /// `POST /message-status`.
+    pub fn status_asked(&mut self, caller: &str, ask: &StatusAsk) -> Result<(), Stop> {
+        if !self.accepts(caller) {
+            return Ok(());
+        }
+        let Some(item) = self.db.item_by_key(&format!("in:{}", ask.message_id))? else {
+            let detail = format!("message {} never went to vCX from here", ask.message_id);
+            self.answer(
+                caller,
+                Problem::new(Code::UnknownMessage, detail).response(),
+            );
+            return Ok(());
+        };
+        let why = ask
+            .error
+            .clone()
+            .unwrap_or_else(|| "vCX could not show it".into());
+        let status = self.set_status(&ask.message_id, ask.status, &why, item.accepted_at)?;
+        let body = json!({ "messageId": ask.message_id, "status": Status::as_str(status) });
+        self.answer(caller, Response::json(200, &body));
+        Ok(())
+    }
+
+    /// Whether a text went to and fro too often to be people's: the loop brake. Only a text that
+    /// comes back from the other side counts, so that nobody is stopped for repeating himself.
+    pub fn brake(&mut self, client: &mut Client, body: &str, side: Side) -> bool {
+        let hash = Some(hex(&digest(&[body.as_bytes()])[..8]));
+        let (mine, theirs) = match side {
+            Side::Said => (&mut client.said, &client.heard),
+            Side::Heard => (&mut client.heard, &client.said),
+        };
+        let echo = *theirs == hash && self.now - client.echo_at < ECHO_PAUSE;
+        let echo = echo || (*theirs == hash && client.echoes == 0);
+        *mine = hash;
+        if echo {
+            client.echoes += 1;
+            client.echo_at = self.now;
+        } else {
+            client.echoes = 0;
+        }
+        client.echoes > ECHOES
+    }
+
+    fn push_braked(&mut self, caller: &str, client: &Client, id: &str) -> Result<(), Stop> {
+        self.db.put_client(client)?;
+        self.log(
+            "error",
+            "loop_brake",
+            json!({ "side": "vcx", "messageId": id }),
+        );
+        let detail = "this text keeps coming back from GHL: vCX and GHL echo each other, \
+                      so it is not passed on; find the bot or workflow that repeats it";
+        self.note_brake(detail);
+        let problem = Problem::new(Code::Rejected, detail).with("messageId", id);
+        self.answer(caller, problem.response());
+        Ok(())
+    }
+}
+
+/// Which side a text came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    /// vCX said it.
+    Said,
+    /// vCX is to hear it.
+    Heard,
+}
+
+/// The id of a message that vCX gave none.
+fn derived_id(push: &Push) -> String {
+    let attachments = text(&push.attachments);
+    let timestamp = push.timestamp.to_string();
+    let hash = digest(&[
+        push.vcx_conversation_id.as_bytes(),
+        direction(push.from_user).as_bytes(),
+        timestamp.as_bytes(),
+        push.body.as_bytes(),
+        attachments.as_bytes(),
+    ]);
+    format!("vcx_{}", hex(&hash[..16]))
+}
+
+/// What a repeat must have in common with the message.
+fn fingerprint(push: &Push) -> String {
+    let attachments = text(&push.attachments);
+    let hash = digest(&[
+        push.client_id.as_bytes(),
+        push.vcx_conversation_id.as_bytes(),
+        direction(push.from_user).as_bytes(),
+        push.body.as_bytes(),
+        attachments.as_bytes(),
+    ]);
+    hex(&hash[..16])
+}
+
+/// Echoes in a row, each soon after the one before, that trip the brake.
+const ECHOES: i64 = 10;
+const ECHO_PAUSE: i64 = 60_000;

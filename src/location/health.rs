@@ -1,0 +1,138 @@
+//! What `GET /locations/{id}` says: computed when it is asked for, from real traffic.
+
+use super::turn::{Field, Stop, Turn};
+use crate::http::Response;
+use crate::token::{Lifecycle, Lost};
+use serde_json::{Value, json};
+
+impl Turn<'_> {
+    /// Answers with the location's health.
+    pub fn health(&mut self, caller: &str) -> Result<(), Stop> {
+        let (depth, oldest_at) = self.db.depth()?;
+        let dead: Vec<Value> = self
+            .db
+            .dead()?
+            .iter()
+            .map(|item| self.dead_letter(item))
+            .collect();
+        let down = self.down();
+        let mut degraded = self.degraded(oldest_at);
+        if !dead.is_empty() {
+            degraded.push(format!("{} dead letters wait to be replayed", dead.len()));
+        }
+        let health = match (down.is_empty(), degraded.is_empty()) {
+            (false, _) => "down",
+            (true, false) => "degraded",
+            (true, true) => "ok",
+        };
+        let reasons: Vec<String> = down.into_iter().chain(degraded).collect();
+        let (location, pulse) = (&self.location, &self.pulse);
+        let body = json!({
+            "locationId": location.id,
+            "companyId": location.company_id,
+            "state": location.lifecycle.name(),
+            "via": location.via,
+            "ref": location.reference,
+            "health": health,
+            "reasons": reasons,
+            "token": { "expiresAt": location.expires_at, "refreshedAt": location.refreshed_at },
+            "traffic": {
+                "lastWebhookAt": pulse.last_webhook_at,
+                "lastToGhlAt": pulse.last_to_ghl_at,
+                "lastToVcxAt": pulse.last_to_vcx_at,
+            },
+            "queue": { "depth": depth, "oldestAt": oldest_at },
+            "rate": {
+                "max": pulse.rate.max,
+                "intervalMs": pulse.rate.interval_ms,
+                "remaining": pulse.rate.remaining,
+                "dailyRemaining": pulse.rate.daily_remaining,
+            },
+            "deadLetters": dead,
+            "lastError": pulse.last_error,
+            "ignored": pulse.ignored,
+        });
+        self.answer(caller, Response::json(200, &body));
+        Ok(())
+    }
+
+    /// Why nothing gets through.
+    fn down(&mut self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        match &self.location.lifecycle {
+            Lifecycle::Fresh | Lifecycle::Due { tries: 0, .. } => {}
+            Lifecycle::Refreshing {
+                tries: 0,
+                paused: None,
+                ..
+            } => {}
+            Lifecycle::Due { .. } | Lifecycle::Refreshing { paused: None, .. } => {
+                reasons.push("GHL does not answer the token refresh; it is tried again".into());
+            }
+            Lifecycle::Refreshing { .. } | Lifecycle::Paused(_) => {
+                reasons.push(
+                    "GHL says the location is not active: it is paused or unpaid there; \
+                     what is queued is sent when it is active again"
+                        .into(),
+                );
+            }
+            Lifecycle::Minting { .. } | Lifecycle::Reconnecting { .. } => {
+                reasons.push("the refresh token was lost; new tokens are being asked for".into());
+            }
+            Lifecycle::NeedsReconnect {
+                why: Lost::InvalidGrant,
+                ..
+            } => {
+                reasons.push(
+                    "GHL does not know the refresh token any more: an admin has to open /install"
+                        .into(),
+                );
+            }
+            Lifecycle::NeedsReconnect {
+                why: Lost::TokenRefused,
+                ..
+            } => {
+                reasons.push(
+                    "GHL refuses the tokens that it issues: if that does not pass, an admin has \
+                     to open /install"
+                        .into(),
+                );
+            }
+            Lifecycle::Gone { .. } => reasons.push("the app was uninstalled".into()),
+        }
+        if self.connected() && !self.can_call_ghl() {
+            reasons.extend(
+                self.pulse
+                    .last_error
+                    .as_ref()
+                    .map(|error| error.message.clone()),
+            );
+        }
+        reasons
+    }
+
+    /// What gets through late, or only in part.
+    fn degraded(&self, oldest_at: Option<i64>) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if let Some(waited) = oldest_at.map(|at| self.now - at).filter(|ms| *ms > LATE) {
+            let last = self.pulse.last_error.as_ref();
+            let last = last.map_or(String::new(), |error| {
+                format!("; the last failure: {}: {}", error.call, error.message)
+            });
+            reasons.push(format!(
+                "a message has waited for {} s{last}",
+                waited / 1_000
+            ));
+        }
+        if let Field::Unavailable { why } = &self.location.field {
+            reasons.push(format!(
+                "the custom field for vCX's client id cannot be set up ({why}): contacts made \
+                 before are found by e-mail and phone only"
+            ));
+        }
+        reasons
+    }
+}
+
+/// A message that has waited longer than this is late.
+const LATE: i64 = 60_000;

@@ -1,0 +1,214 @@
+//! The life of an item: it joins its lane, it is tried, it succeeds, is put off or is given up,
+//! and the next of its lane goes on. Nothing here knows what an item says.
+
+use super::turn::{Kind, LastError, Stop, Turn};
+use super::work::{Step, Work};
+use crate::error::{Code, Problem};
+use crate::http::{Outcome, Response};
+use crate::store::{Head, Item, Stage};
+use serde_json::{Value, json};
+
+/// Why an item is put off or given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reason {
+    /// A stable word.
+    pub code: &'static str,
+    /// A sentence for whoever can fix it.
+    pub words: String,
+}
+
+impl Reason {
+    pub fn new(code: &'static str, words: impl Into<String>) -> Self {
+        Self {
+            code,
+            words: words.into(),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Adds an item to the end of its lane. Returns its number, and what it waits behind.
+    pub fn enqueue(&mut self, mut item: Item) -> Result<(i64, Option<Head>), Stop> {
+        let ahead = self.db.lane_head(&item.lane)?;
+        if ahead.is_some() {
+            item.stage = Stage::Behind;
+            item.due = None;
+        } else if item.class == Stage::Event && self.settings.webhook_url.is_none() {
+            // Only a live client can take it.
+            item.due = Some(item.accepted_at + PATIENCE);
+        }
+        Ok((self.db.add(&item)?, ahead))
+    }
+
+    /// Adds an item unless one of its key is there.
+    pub fn enqueue_once(&mut self, item: Item) -> Result<(), Stop> {
+        if !self.db.has_key(&item.key)? {
+            self.enqueue(item)?;
+        }
+        Ok(())
+    }
+
+    /// The item is over, well.
+    pub fn finish(&mut self, mut item: Item) -> Result<(), Stop> {
+        if item.class == Stage::Upkeep {
+            // Set-up leaves nothing to remember: the next need for it is a new item.
+            self.db.remove(item.seq)?;
+        } else {
+            item.stage = Stage::Done;
+            item.due = None;
+            item.step = None;
+            item.work = None;
+            item.sent_at = None;
+            item.caller = None;
+            (item.code, item.reason) = (None, None);
+            self.db.put(&item)?;
+        }
+        self.next_of(&item.lane)
+    }
+
+    /// The item is to be tried again: after a back-off that grows with each try, or after what
+    /// the other side asked for, whichever is later. After a day of trying it is given up.
+    pub fn put_off(
+        &mut self,
+        mut item: Item,
+        step: &Step,
+        reason: Reason,
+        after: Option<i64>,
+    ) -> Result<(), Stop> {
+        let since = *item.since.get_or_insert(self.now);
+        if self.now - since >= PATIENCE {
+            item.set_step(step);
+            return self.give_up(item, reason);
+        }
+        let wait = backoff(item.tries, self.jitter()).max(after.unwrap_or(0));
+        item.tries += 1;
+        item.code = Some(reason.code.into());
+        item.reason = Some(reason.words);
+        self.ready_at(item, step, self.now + wait)
+    }
+
+    /// The item goes on at a time of its own.
+    pub fn ready_at(&mut self, mut item: Item, step: &Step, at: i64) -> Result<(), Stop> {
+        let mut step = step.clone();
+        step.call = None;
+        item.set_step(&step);
+        item.stage = item.class;
+        item.due = Some(at);
+        self.db.put(&item)?;
+        Ok(())
+    }
+
+    /// The item is over, badly: a dead letter, and those behind it go on.
+    pub fn give_up(&mut self, mut item: Item, reason: Reason) -> Result<(), Stop> {
+        if item.class == Stage::Status {
+            return self.finish(item);
+        }
+        item.stage = Stage::Dead;
+        item.due = None;
+        item.code = Some(reason.code.into());
+        item.reason = Some(reason.words.clone());
+        let caller = item.caller.take();
+        let work = item.work()?;
+        if item.class == Stage::Upkeep {
+            self.db.remove(item.seq)?;
+        } else {
+            self.db.put(&item)?;
+        }
+        self.log(
+            "error",
+            "dead_letter",
+            json!({"item": item.seq, "code": reason.code}),
+        );
+        if let Some(caller) = caller {
+            let problem = match work {
+                Work::Contact => Problem::new(Code::Rejected, reason.words.clone()),
+                _ => Problem::new(Code::Rejected, reason.words.clone())
+                    .with("messageId", item.message_id()),
+            };
+            self.answer(&caller, problem.response());
+        }
+        self.tell_writer(&item, &work, &reason)?;
+        self.next_of(&item.lane)
+    }
+
+    /// Makes the next of a lane ready.
+    pub fn next_of(&mut self, lane: &str) -> Result<(), Stop> {
+        let Some(head) = self.db.lane_head(lane)? else {
+            return Ok(());
+        };
+        if head.stage != Stage::Behind {
+            return Ok(());
+        }
+        let mut due = self.now;
+        if head.class == Stage::Event && self.settings.webhook_url.is_none() {
+            let accepted = self
+                .db
+                .item(head.seq)?
+                .map_or(self.now, |item| item.accepted_at);
+            due = due.max(accepted + PATIENCE);
+        }
+        Ok(self.db.promote(lane, due)?)
+    }
+
+    /// Remembers a failed call for the page that health shows.
+    pub fn note_error(&mut self, call: &str, outcome: &Outcome, words: &str) {
+        let (status, trace_id) = match outcome {
+            Outcome::Answered(response) => (Some(response.status), trace_of(response)),
+            Outcome::TimedOut | Outcome::Dropped { .. } => (None, None),
+        };
+        let message = words.to_owned();
+        let error = LastError {
+            at: self.now,
+            call: call.to_owned(),
+            status,
+            message,
+            trace_id,
+        };
+        self.log(
+            "warn",
+            "call_failed",
+            json!({"call": call, "status": status}),
+        );
+        self.pulse.last_error = Some(error);
+    }
+
+    /// Whether messages can go to GHL now, as far as the connection is concerned.
+    pub fn connected(&self) -> bool {
+        self.location.lifecycle.usable()
+    }
+
+    /// Why nothing goes to GHL, in words for vCX.
+    pub fn parked(&self) -> Option<String> {
+        let name = self.location.lifecycle.name();
+        (!self.connected() && self.location.kind == Kind::Location).then(|| match name {
+            "paused" => "GHL says the location is not active; sent when it is again".into(),
+            "needs_reconnect" => "an admin has to connect the location again".into(),
+            name => format!("the connection is {name}"),
+        })
+    }
+}
+
+impl Item {
+    /// The writer's id of the message, from the key.
+    pub fn message_id(&self) -> &str {
+        self.key
+            .split_once(':')
+            .map_or(self.key.as_str(), |(_, id)| id)
+    }
+}
+
+fn trace_of(response: &Response) -> Option<String> {
+    let body: Value = serde_json::from_str(&response.body).ok()?;
+    body["traceId"].as_str().map(str::to_owned)
+}
+
+/// Exponential, full jitter, never under the least.
+fn backoff(tries: i64, jitter: f64) -> i64 {
+    let full = LEAST.saturating_mul(1 << tries.clamp(0, 20)).min(MOST);
+    LEAST.max((full as f64 * jitter) as i64)
+}
+
+/// How long an item is tried while connected.
+pub(super) const PATIENCE: i64 = 86_400_000;
+const LEAST: i64 = 1_000;
+const MOST: i64 = 600_000;

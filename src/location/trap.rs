@@ -1,0 +1,158 @@
+//! After a crash: what was under way is unclear, and what brings the code down three times is
+//! taken out of its way.
+
+use super::outbox::Reason;
+use super::turn::{Stop, Turn, text};
+use super::work::{CallKind, Work, called_item};
+use super::{Ask, Input, from_ghl};
+use crate::http::Outcome;
+use crate::store::{Item, Stage};
+use serde_json::json;
+
+impl Turn<'_> {
+    /// The object was constructed: no call of before will be answered.
+    pub fn started(&mut self) -> Result<(), Stop> {
+        self.lost_flights(i64::MAX)?;
+        self.lose_token_call()?;
+        self.db.mirror_all_again()?;
+        self.note_waiting()
+    }
+
+    /// A wake-up: the time of something has come.
+    pub fn woken(&mut self) -> Result<(), Stop> {
+        self.lost_flights(self.now)?;
+        self.release_held()?;
+        self.release_field_waiters()?;
+        self.note_waiting()?;
+        self.trim()
+    }
+
+    /// Each wake-up looks when the next of those has waited long enough; who joins them says so.
+    fn note_waiting(&mut self) -> Result<(), Stop> {
+        if let Some(at) = self.db.next_waiting()? {
+            self.wake_at(at);
+        }
+        Ok(())
+    }
+
+    /// Calls that the host will not come back with count as never answered.
+    fn lost_flights(&mut self, until: i64) -> Result<(), Stop> {
+        for seq in self.db.overdue_flights(until)? {
+            if let Some(item) = self.db.item(seq)? {
+                self.land(item, &Outcome::TimedOut)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The code trapped over an input. Nothing of that turn was kept.
+    pub fn trapped(&mut self, input: &Input) -> Result<(), Stop> {
+        self.pulse.careful = true;
+        self.log("error", "trapped", json!({ "input": input.name() }));
+        match input {
+            Input::Asked { caller, ask, .. } => self.trapped_asking(caller, ask),
+            Input::Answered {
+                call,
+                attempt: _,
+                outcome: _,
+            } => match called_item(call) {
+                Some(seq) => self.trapped_item(seq),
+                None => self.lose_token_call(),
+            },
+            Input::Wake => match self.suspect()? {
+                Some(seq) => self.trapped_item(seq),
+                None => Ok(()),
+            },
+            Input::Mirrored { key, .. } => Ok(self.db.mirror_refused(key, self.now + PAUSE)?),
+            Input::Started | Input::Waited { .. } | Input::Trapped { .. } => Ok(()),
+        }
+    }
+
+    /// An ask is told to be repeated; the third time it is kept as a dead letter.
+    fn trapped_asking(&mut self, caller: &str, ask: &Ask) -> Result<(), Stop> {
+        let (key, raw) = match ask {
+            Ask::Push { push } => {
+                let id = push.message_id.clone().unwrap_or_default();
+                (format!("out:{id}"), text(push))
+            }
+            Ask::Webhook { webhook } => (webhook.key.text(), text(webhook)),
+            Ask::Contact { .. }
+            | Ask::Status { .. }
+            | Ask::Connect { .. }
+            | Ask::Health
+            | Ask::Replay { .. }
+            | Ask::Register { .. }
+            | Ask::Mint { .. }
+            | Ask::MintRefused { .. }
+            | Ask::Leave { .. } => {
+                self.answer_internal(caller);
+                return Ok(());
+            }
+        };
+        if self.db.count_trap(&key, self.now)? < TRAPS {
+            self.answer_internal(caller);
+            return Ok(());
+        }
+        let reason = Reason::new("trapped", "the code failed over it three times");
+        self.bury(
+            &format!("trapped:{key}"),
+            text(&Work::Unintelligible { raw }),
+            reason,
+        )?;
+        match ask {
+            Ask::Webhook { .. } => self.answer(caller, from_ghl::taken()),
+            _ => self.answer_internal(caller),
+        }
+        Ok(())
+    }
+
+    fn trapped_item(&mut self, seq: i64) -> Result<(), Stop> {
+        let Some(mut item) = self.db.item(seq)? else {
+            return Ok(());
+        };
+        let reason = Reason::new("trapped", "the code failed over it three times");
+        if self
+            .db
+            .count_trap(&format!("item:{}", item.key), self.now)?
+            >= TRAPS
+        {
+            return self.give_up_unread(item, reason);
+        }
+        let step = item.step().unwrap_or_default();
+        if item.stage == Stage::Flight && step.call == Some(CallKind::Send) {
+            // Its answer is lost: it may be in GHL.
+            return self.land(item, &Outcome::TimedOut);
+        }
+        item.stage = item.class;
+        item.due = Some(self.now + PAUSE);
+        Ok(self.db.put(&item)?)
+    }
+
+    /// Gives an item up without looking into it any more than health does.
+    fn give_up_unread(&mut self, mut item: Item, reason: Reason) -> Result<(), Stop> {
+        if item.work.is_none() {
+            return Ok(());
+        }
+        if item.step().is_err() {
+            item.step = None;
+        }
+        self.give_up(item, reason)
+    }
+}
+
+impl Input {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Asked { .. } => "asked",
+            Self::Waited { .. } => "waited",
+            Self::Answered { .. } => "answered",
+            Self::Mirrored { .. } => "mirrored",
+            Self::Wake => "wake",
+            Self::Trapped { .. } => "trapped",
+        }
+    }
+}
+
+const TRAPS: i64 = 3;
+const PAUSE: i64 = 1_000;

@@ -1,0 +1,246 @@
+//! What an item of the outbox is to do, how far it is, and the names of calls.
+
+use super::Ask;
+use super::turn::{parse, text};
+use crate::error::Fault;
+use crate::ghl::webhook::Words;
+use crate::store::Item;
+use crate::vcx;
+use crate::vcx::Status;
+use serde::{Deserialize, Serialize};
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Work {
+    /// A message for GHL's inbox.
+    Message(Message),
+    /// A contact for a client, asked for by `/contact`.
+    Contact,
+    /// An event for vCX.
+    Event {
+        /// What its id is made from, beside location and type.
+        key: String,
+        /// The event.
+        event: vcx::Event,
+    },
+    /// An agent's message for a contact that we do not know yet.
+    Reply {
+        /// The message.
+        words: Words,
+    },
+    /// `OutboundMessage` on our channel: a copy of something, or an agent's message.
+    Held {
+        /// The message.
+        words: Words,
+    },
+    /// The status of an agent's message.
+    Status {
+        /// GHL's id.
+        message_id: String,
+        /// How far it got.
+        status: Status,
+        /// Why it failed.
+        why: String,
+        /// When the message came.
+        of: i64,
+    },
+    /// The tag on a contact that we made.
+    Tag {
+        /// The contact.
+        contact_id: String,
+    },
+    /// A client's changed details.
+    Details,
+    /// The custom field's set-up.
+    Field,
+    /// A location's token, from the agency's.
+    Mint {
+        /// The location.
+        location_id: String,
+    },
+    /// The agency's locations, page by page.
+    List {
+        /// How many were read.
+        skip: u32,
+    },
+    /// A location's tokens, for its object.
+    Grant {
+        /// The location.
+        location_id: String,
+        /// The sealed grant.
+        sealed: String,
+    },
+    /// Something for another object.
+    Tell {
+        /// The object.
+        object: String,
+        /// What to ask.
+        ask: Box<Ask>,
+    },
+    /// A webhook that could not be understood: only ever a dead letter.
+    Unintelligible {
+        /// The body.
+        raw: String,
+    },
+}
+
+/// A message for GHL's inbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// vCX's id, or a derived one.
+    pub message_id: String,
+    /// The visitor, as vCX named it.
+    pub client_id: String,
+    /// The visitor's chat.
+    pub chat_id: String,
+    /// Whether the visitor wrote it.
+    pub from_user: bool,
+    /// The text.
+    pub body: String,
+    /// URLs.
+    pub attachments: Vec<String>,
+    /// When it was written, in order: milliseconds.
+    pub date: i64,
+    /// Whether KV is to learn the chat's mapping from it.
+    pub maps: bool,
+}
+
+/// How far an item is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Step {
+    /// The call that is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallKind>,
+    /// The generation of the access token it was sent with.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub generation: u32,
+    /// Set while a message may or may not be in GHL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+    /// Whether GHL's contacts were searched.
+    #[serde(skip_serializing_if = "is_false")]
+    pub searched: bool,
+    /// The page of the search.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub page: u32,
+    /// GHL refused the visitor's e-mail or phone: go on with the name.
+    #[serde(skip_serializing_if = "is_false")]
+    pub plain: bool,
+    /// A creation was not answered clearly: what a search now finds is ours.
+    #[serde(skip_serializing_if = "is_false")]
+    pub created: bool,
+    /// GHL made no conversation when asked: the message makes it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_conversation: bool,
+    /// The mapping was forgotten once because GHL did not know it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub remapped: bool,
+}
+
+/// Whether a message is in GHL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Doubt {
+    /// Whether GHL never answered: then "not found" is believed later.
+    pub silent: bool,
+    /// The contact it was sent for.
+    pub contact_id: String,
+    /// The conversation, once it is known.
+    pub conversation_id: Option<String>,
+    /// When this look began.
+    pub look_at: i64,
+    /// The last message of the page before, while a look turns pages.
+    pub before: Option<String>,
+}
+
+/// Which call is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CallKind {
+    /// The contact search.
+    Search,
+    /// The contact's creation or upsert.
+    Create,
+    /// The conversation's creation.
+    Conversation,
+    /// The message.
+    Send,
+    /// The search for the conversation that a message may be in.
+    FindConversation,
+    /// The search for the message itself.
+    Look,
+    /// The update of a contact.
+    Update,
+    /// The reading of a contact.
+    ReadContact,
+    /// The tag.
+    Tag,
+    /// The listing of custom fields.
+    ListFields,
+    /// The creation of the custom field.
+    CreateField,
+    /// The status.
+    Status,
+    /// The event.
+    Event,
+    /// The exchange of an agency's token.
+    Mint,
+    /// The listing of an agency's locations.
+    List,
+    /// A word to another object.
+    Tell,
+}
+
+impl Item {
+    /// What it is to do.
+    pub fn work(&self) -> Result<Work, Fault> {
+        match &self.work {
+            Some(work) => parse(work),
+            None => Err(Fault(format!("item {} has no work", self.seq))),
+        }
+    }
+
+    /// Changes what it is to do.
+    pub fn set_work(&mut self, work: &Work) {
+        self.work = Some(text(work));
+    }
+
+    /// How far it is.
+    pub fn step(&self) -> Result<Step, Fault> {
+        self.step
+            .as_deref()
+            .map_or_else(|| Ok(Step::default()), parse)
+    }
+
+    /// Notes how far it is.
+    pub fn set_step(&mut self, step: &Step) {
+        self.step = (*step != Step::default()).then(|| text(step));
+    }
+}
+
+/// The name of an item's call.
+pub fn item_call(seq: i64) -> String {
+    format!("{ITEM}{seq}")
+}
+
+/// The item whose call this is.
+pub fn called_item(call: &str) -> Option<i64> {
+    call.strip_prefix(ITEM)?.parse().ok()
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+const ITEM: &str = "item:";

@@ -1,0 +1,717 @@
+//! A location's database: the schema, and every SQL statement.
+//!
+//! The same statements run on a Durable Object's SQLite and on rusqlite. A Durable Object binds
+//! every number as REAL, so tables are STRICT, ids are TEXT and integers stay below 2^53.
+//!
+//! | Table | Written by | Trimmed |
+//! | --- | --- | --- |
+//! | `location` | connecting, the token lifecycle | never, one row |
+//! | `pulse` | every turn that talked to anybody | never, one row |
+//! | `client` | pushes, contact resolution | `ContactDelete` empties its contact |
+//! | `chat` | the first push of a conversation | never |
+//! | `contact` | contact resolution, webhooks that re-key | `ContactDelete` |
+//! | `outbox` | everything that must be sent, and its result | 30 days after it was accepted; dead letters 60 |
+//! | `seen` | webhooks that took effect | after 30 days |
+//! | `mirror` | what KV is to hold and does not yet | when KV took it |
+//! | `trap` | items that brought the code down | with `seen` |
+//! | `member` | an agency's locations, in the agency's own object | never |
+
+mod rows;
+
+pub use rows::{Board, Chat, Client, Contact, Head, Item, Made, Mirror, Stage};
+
+use crate::error::Fault;
+use std::borrow::Cow;
+
+/// The database, as little of it as the store needs.
+pub trait Sql {
+    /// Runs one statement and returns its rows.
+    fn exec(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault>;
+}
+
+/// A value to bind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// NULL.
+    Null,
+    /// An integer below 2^53.
+    Int(i64),
+    /// Text.
+    Text(Cow<'a, str>),
+}
+
+/// A value read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// An integer; both engines may hand it over as a float.
+    Int(i64),
+    /// Text.
+    Text(String),
+}
+
+impl From<i64> for Value<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(value))
+    }
+}
+
+impl<'a> From<&'a String> for Value<'a> {
+    fn from(value: &'a String) -> Self {
+        Self::Text(Cow::Borrowed(value))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(value: String) -> Self {
+        Self::Text(Cow::Owned(value))
+    }
+}
+
+impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The tables of one object.
+#[derive(Clone, Copy)]
+pub struct Store<'a> {
+    sql: &'a dyn Sql,
+}
+
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { &[$(Value::from($value)),*] };
+}
+
+impl<'a> Store<'a> {
+    /// The store on a database.
+    pub fn new(sql: &'a dyn Sql) -> Self {
+        Self { sql }
+    }
+
+    /// Makes the tables. Only a connection or a restore calls it: the object of a location that
+    /// is not ours stays empty.
+    pub fn create(&self) -> Result<(), Fault> {
+        for statement in SCHEMA {
+            self.sql.exec(statement, &[])?;
+        }
+        Ok(())
+    }
+
+    /// The location's document, its sealed tokens and its pulse; none in an empty object.
+    pub fn location(&self) -> Result<Option<(String, Option<String>, String)>, Fault> {
+        let rows = match self.sql.exec(
+            "SELECT l.schema, l.doc, l.tokens, p.doc FROM location l, pulse p",
+            &[],
+        ) {
+            Ok(rows) => rows,
+            Err(fault) if fault.0.contains("no such table") => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        let Some(row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let mut row = rows::Row::new(row);
+        let schema = row.int();
+        if schema > SCHEMA_VERSION {
+            return Err(Fault(format!(
+                "its schema {schema} is newer than this code's"
+            )));
+        }
+        Ok(Some((row.text(), row.maybe_text(), row.text())))
+    }
+
+    /// Writes the location's document and sealed tokens.
+    pub fn put_location(&self, doc: &str, tokens: Option<&str>) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO location(one, schema, doc, tokens) VALUES (1, ?, ?, ?)
+             ON CONFLICT(one) DO UPDATE SET doc = excluded.doc, tokens = excluded.tokens",
+            args![SCHEMA_VERSION, doc, tokens],
+        )
+    }
+
+    /// Writes the pulse.
+    pub fn put_pulse(&self, doc: &str) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO pulse(one, doc) VALUES (1, ?)
+             ON CONFLICT(one) DO UPDATE SET doc = excluded.doc",
+            args![doc],
+        )
+    }
+
+    // Clients, chats and contacts.
+
+    /// A client by its id.
+    pub fn client(&self, client_id: &str) -> Result<Option<Client>, Fault> {
+        self.one(
+            "SELECT client_id, lane, contact_id, made, sent, wanted, last_date, said, heard,
+                    echoes, echo_at
+             FROM client WHERE client_id = ?",
+            args![client_id],
+            Client::read,
+        )
+    }
+
+    /// Writes a client.
+    pub fn put_client(&self, client: &Client) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO client(client_id, lane, contact_id, made, sent, wanted, last_date, said,
+                                heard, echoes, echo_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT(client_id) DO UPDATE SET lane = excluded.lane,
+                contact_id = excluded.contact_id, made = excluded.made, sent = excluded.sent,
+                wanted = excluded.wanted, last_date = excluded.last_date, said = excluded.said,
+                heard = excluded.heard, echoes = excluded.echoes, echo_at = excluded.echo_at",
+            args![
+                &client.id,
+                &client.lane,
+                client.contact_id.as_ref(),
+                i64::from(client.made),
+                rows::json(&client.sent),
+                rows::json(&client.wanted),
+                client.last_date,
+                client.said.as_ref(),
+                client.heard.as_ref(),
+                client.echoes,
+                client.echo_at,
+            ],
+        )
+    }
+
+    /// Forgets which contact clients have: GHL does not know it any more.
+    pub fn forget_contact(&self, contact_id: &str) -> Result<(), Fault> {
+        self.run(
+            "UPDATE client SET contact_id = NULL, sent = '{}' WHERE contact_id = ?",
+            args![contact_id],
+        )?;
+        self.run(
+            "DELETE FROM contact WHERE contact_id = ?",
+            args![contact_id],
+        )
+    }
+
+    /// A chat by vCX's conversation id.
+    pub fn chat(&self, chat_id: &str) -> Result<Option<Chat>, Fault> {
+        self.one(
+            "SELECT chat_id, client_id, lane, heard_at FROM chat WHERE chat_id = ?",
+            args![chat_id],
+            Chat::read,
+        )
+    }
+
+    /// Writes a chat.
+    pub fn put_chat(&self, chat: &Chat) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO chat(chat_id, client_id, lane, heard_at) VALUES (?, ?, ?, ?)
+             ON CONFLICT(chat_id) DO UPDATE SET client_id = excluded.client_id,
+                lane = excluded.lane, heard_at = excluded.heard_at",
+            args![&chat.id, &chat.client_id, &chat.lane, chat.heard_at],
+        )
+    }
+
+    /// The chat of a client that was heard of last.
+    pub fn latest_chat(&self, lane: &str) -> Result<Option<Chat>, Fault> {
+        self.one(
+            "SELECT chat_id, client_id, lane, heard_at FROM chat WHERE lane = ? ORDER BY heard_at DESC LIMIT 1",
+            args![lane],
+            Chat::read,
+        )
+    }
+
+    /// A contact by GHL's id.
+    pub fn contact(&self, contact_id: &str) -> Result<Option<Contact>, Fault> {
+        self.one(
+            "SELECT contact_id, conversation_id, chat_id FROM contact WHERE contact_id = ?",
+            args![contact_id],
+            Contact::read,
+        )
+    }
+
+    /// A contact by GHL's conversation: there is one conversation per contact.
+    pub fn contact_of_conversation(&self, id: &str) -> Result<Option<Contact>, Fault> {
+        self.one(
+            "SELECT contact_id, conversation_id, chat_id FROM contact WHERE conversation_id = ?",
+            args![id],
+            Contact::read,
+        )
+    }
+
+    /// Writes a contact.
+    pub fn put_contact(&self, contact: &Contact) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO contact(contact_id, conversation_id, chat_id) VALUES (?, ?, ?)
+             ON CONFLICT(contact_id) DO UPDATE SET conversation_id = excluded.conversation_id,
+                chat_id = excluded.chat_id",
+            args![
+                &contact.id,
+                contact.conversation_id.as_ref(),
+                contact.chat_id.as_ref()
+            ],
+        )
+    }
+
+    /// The clients that share a contact.
+    pub fn lanes_of_contact(&self, contact_id: &str) -> Result<Vec<String>, Fault> {
+        let rows = self.sql.exec(
+            "SELECT client_id FROM client WHERE contact_id = ?",
+            args![contact_id],
+        )?;
+        Ok(rows
+            .into_iter()
+            .map(|row| rows::Row::new(row).text())
+            .collect())
+    }
+
+    // The outbox.
+
+    /// Adds an item and returns its number.
+    pub fn add(&self, item: &Item) -> Result<i64, Fault> {
+        let rows = self.sql.exec(
+            "INSERT INTO outbox(key, lane, class, stage, due, open, accepted_at, since, tries,
+                attempt, sent_at, step, work, digest, caller, ghl_id, contact_id,
+                conversation_id, code, reason)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
+            &item.bind(),
+        )?;
+        let row = rows
+            .into_iter()
+            .next()
+            .ok_or_else(|| Fault("INSERT returned no row".into()))?;
+        Ok(rows::Row::new(row).int())
+    }
+
+    /// Writes an item.
+    pub fn put(&self, item: &Item) -> Result<(), Fault> {
+        let mut values = item.bind();
+        values.push(Value::Int(item.seq));
+        self.run(
+            "UPDATE outbox SET key = ?, lane = ?, class = ?, stage = ?, due = ?, open = ?,
+                accepted_at = ?, since = ?, tries = ?, attempt = ?, sent_at = ?, step = ?,
+                work = ?, digest = ?, caller = ?, ghl_id = ?, contact_id = ?,
+                conversation_id = ?, code = ?, reason = ?
+             WHERE seq = ?",
+            &values,
+        )
+    }
+
+    /// An item by its number.
+    pub fn item(&self, seq: i64) -> Result<Option<Item>, Fault> {
+        self.one(
+            "SELECT seq, key, lane, class, stage, due, open, accepted_at, since, tries, attempt,
+                sent_at, step, work, digest, caller, ghl_id, contact_id, conversation_id, code,
+                reason
+             FROM outbox WHERE seq = ?",
+            args![seq],
+            Item::read,
+        )
+    }
+
+    /// An item by its key.
+    pub fn item_by_key(&self, key: &str) -> Result<Option<Item>, Fault> {
+        self.one(
+            "SELECT seq, key, lane, class, stage, due, open, accepted_at, since, tries, attempt,
+                sent_at, step, work, digest, caller, ghl_id, contact_id, conversation_id, code,
+                reason
+             FROM outbox WHERE key = ?",
+            args![key],
+            Item::read,
+        )
+    }
+
+    /// Whether a key was used.
+    pub fn has_key(&self, key: &str) -> Result<bool, Fault> {
+        self.any("SELECT 1 FROM outbox WHERE key = ?", args![key])
+    }
+
+    /// Whether GHL gave this id to a message of ours.
+    pub fn is_ours(&self, ghl_id: &str) -> Result<bool, Fault> {
+        self.any(
+            "SELECT 1 FROM outbox WHERE ghl_id = ? AND ghl_id IS NOT NULL",
+            args![ghl_id],
+        )
+    }
+
+    /// Takes an item out.
+    pub fn remove(&self, seq: i64) -> Result<(), Fault> {
+        self.run("DELETE FROM outbox WHERE seq = ?", args![seq])
+    }
+
+    /// The first open item of a lane.
+    pub fn lane_head(&self, lane: &str) -> Result<Option<Head>, Fault> {
+        self.one(
+            "SELECT seq, class, stage, due FROM outbox WHERE lane = ? AND open = 1
+             ORDER BY seq LIMIT 1",
+            args![lane],
+            Head::read,
+        )
+    }
+
+    /// Whether a call of one of these lanes is under way or unclear.
+    pub fn lane_unclear(&self, lane: &str) -> Result<bool, Fault> {
+        self.any(
+            "SELECT 1 FROM outbox WHERE lane = ? AND open = 1 AND sent_at IS NOT NULL LIMIT 1",
+            args![lane],
+        )
+    }
+
+    /// Makes the next item of a lane ready.
+    pub fn promote(&self, lane: &str, now: i64) -> Result<(), Fault> {
+        self.run(
+            "UPDATE outbox SET stage = class, due = ?
+             WHERE seq = (SELECT seq FROM outbox WHERE lane = ? AND open = 1 ORDER BY seq LIMIT 1)
+               AND stage = 'behind'",
+            args![now, lane],
+        )
+    }
+
+    /// Moves an item to the end of everything, for a replay.
+    pub fn move_to_end(&self, seq: i64) -> Result<i64, Fault> {
+        let rows = self.sql.exec(
+            "UPDATE outbox SET seq = (SELECT max(seq) + 1 FROM outbox) WHERE seq = ?
+             RETURNING seq",
+            args![seq],
+        )?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .map_or(seq, |row| rows::Row::new(row).int()))
+    }
+
+    /// What is ready, under way and next, in one look.
+    pub fn board(&self) -> Result<Board, Fault> {
+        Ok(Board::read(self.sql.exec(BOARD, &[])?))
+    }
+
+    /// When the first of those that wait for something else than a slot has waited long enough.
+    pub fn next_waiting(&self) -> Result<Option<i64>, Fault> {
+        let rows = self.sql.exec(
+            "SELECT min(due) FROM (
+                SELECT min(due) AS due FROM outbox WHERE stage = 'held' AND due IS NOT NULL
+                UNION ALL
+                SELECT min(due) FROM outbox WHERE stage = 'field' AND due IS NOT NULL)",
+            &[],
+        )?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|row| rows::Row::new(row).maybe_int()))
+    }
+
+    /// When the first of those that wait for the custom field has waited long enough.
+    pub fn next_field_waiter(&self) -> Result<Option<i64>, Fault> {
+        let rows = self.sql.exec(
+            "SELECT min(due) FROM outbox WHERE stage = 'field' AND due IS NOT NULL",
+            &[],
+        )?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|row| rows::Row::new(row).maybe_int()))
+    }
+
+    /// The held messages whose time has come.
+    pub fn held(&self, now: i64) -> Result<Vec<i64>, Fault> {
+        self.numbers(
+            "SELECT seq FROM outbox WHERE stage = 'held' AND due IS NOT NULL AND due <= ?
+             ORDER BY due LIMIT 100",
+            args![now],
+        )
+    }
+
+    /// The calls that the host never came back with.
+    pub fn overdue_flights(&self, now: i64) -> Result<Vec<i64>, Fault> {
+        self.numbers(
+            "SELECT seq FROM outbox WHERE stage = 'flight' AND due IS NOT NULL AND due <= ?
+             ORDER BY due",
+            args![now],
+        )
+    }
+
+    /// Lets the items go on that wait for the custom field.
+    pub fn release_field(&self, now: i64) -> Result<(), Fault> {
+        self.run(
+            "UPDATE outbox SET stage = class, due = ? WHERE stage = 'field' AND due IS NOT NULL",
+            args![now],
+        )
+    }
+
+    /// Forgives the time during which GHL could not be called, to all that has been tried.
+    pub fn forgive(&self, millis: i64) -> Result<(), Fault> {
+        self.run(
+            "UPDATE outbox SET since = since + ?
+             WHERE due IS NOT NULL AND stage IN ('live', 'status', 'upkeep', 'field', 'flight')
+               AND class <> 'event' AND since IS NOT NULL",
+            args![millis],
+        )
+    }
+
+    /// Items of a class whose turn has come and that were accepted before `before`, for expiry
+    /// while parked.
+    pub fn parked_before(&self, before: i64) -> Result<Vec<i64>, Fault> {
+        self.numbers(
+            "SELECT seq FROM outbox
+             WHERE open = 1 AND stage <> 'flight' AND class <> 'event' AND accepted_at < ?
+             ORDER BY seq LIMIT 100",
+            args![before],
+        )
+    }
+
+    /// Number of open items and the acceptance of the oldest.
+    pub fn depth(&self) -> Result<(i64, Option<i64>), Fault> {
+        let rows = self.sql.exec(
+            "SELECT count(*), min(accepted_at) FROM outbox
+             WHERE open = 1 AND stage <> 'held' AND class <> 'upkeep'",
+            &[],
+        )?;
+        let Some(row) = rows.into_iter().next() else {
+            return Ok((0, None));
+        };
+        let mut row = rows::Row::new(row);
+        Ok((row.int(), row.maybe_int()))
+    }
+
+    /// The dead letters, oldest first.
+    pub fn dead(&self) -> Result<Vec<Item>, Fault> {
+        let rows = self.sql.exec(
+            "SELECT seq, key, lane, class, stage, due, open, accepted_at, since, tries, attempt,
+                sent_at, step, work, digest, caller, ghl_id, contact_id, conversation_id, code,
+                reason
+             FROM outbox WHERE stage = 'dead' ORDER BY seq LIMIT 1000",
+            &[],
+        )?;
+        rows.into_iter()
+            .map(|row| Item::read(rows::Row::new(row)))
+            .collect()
+    }
+
+    // What was seen.
+
+    /// When a webhook's key was seen.
+    pub fn seen(&self, key: &str) -> Result<Option<i64>, Fault> {
+        self.one(
+            "SELECT at FROM seen WHERE key = ?",
+            args![key],
+            |mut row| Ok(row.int()),
+        )
+    }
+
+    /// Marks a webhook's key as seen.
+    pub fn see(&self, key: &str, at: i64) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO seen(key, at) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET at = excluded.at",
+            args![key, at],
+        )
+    }
+
+    /// Counts a trap and returns how many there were.
+    pub fn count_trap(&self, key: &str, at: i64) -> Result<i64, Fault> {
+        let rows = self.sql.exec(
+            "INSERT INTO trap(key, n, at) VALUES (?, 1, ?)
+             ON CONFLICT(key) DO UPDATE SET n = n + 1, at = excluded.at RETURNING n",
+            args![key, at],
+        )?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .map_or(1, |row| rows::Row::new(row).int()))
+    }
+
+    // KV's copy.
+
+    /// Notes that KV is to hold a value. None deletes nothing: every key keeps a value.
+    pub fn put_mirror(&self, key: &str, value: &str, rev: i64, now: i64) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO mirror(key, value, rev, due, tries, sent_at) VALUES (?, ?, ?, ?, 0, NULL)
+             ON CONFLICT(key) DO UPDATE SET value = excluded.value, rev = excluded.rev",
+            args![key, value, rev, now],
+        )
+    }
+
+    /// The next value for KV; one is under way at a time.
+    pub fn next_mirror(&self) -> Result<Option<Mirror>, Fault> {
+        self.one(
+            "SELECT key, value, rev, due, tries, sent_at FROM mirror
+             ORDER BY sent_at IS NULL, due LIMIT 1",
+            &[],
+            Mirror::read,
+        )
+    }
+
+    /// Notes that a value was handed to KV.
+    pub fn mirror_sent(&self, key: &str, now: i64) -> Result<(), Fault> {
+        self.run(
+            "UPDATE mirror SET sent_at = ? WHERE key = ?",
+            args![now, key],
+        )
+    }
+
+    /// Nothing is with KV any more: the object that handed it over is gone.
+    pub fn mirror_all_again(&self) -> Result<(), Fault> {
+        self.run(
+            "UPDATE mirror SET sent_at = NULL WHERE sent_at IS NOT NULL",
+            &[],
+        )
+    }
+
+    /// KV took a value; a newer one stays.
+    pub fn mirror_taken(&self, key: &str, rev: i64) -> Result<(), Fault> {
+        self.run(
+            "DELETE FROM mirror WHERE key = ? AND rev <= ?",
+            args![key, rev],
+        )?;
+        self.run(
+            "UPDATE mirror SET sent_at = NULL, tries = 0 WHERE key = ?",
+            args![key],
+        )
+    }
+
+    /// KV did not take a value.
+    pub fn mirror_refused(&self, key: &str, due: i64) -> Result<(), Fault> {
+        self.run(
+            "UPDATE mirror SET sent_at = NULL, tries = tries + 1, due = ? WHERE key = ?",
+            args![due, key],
+        )
+    }
+
+    // An agency's locations.
+
+    /// Adds a location to an agency.
+    pub fn add_member(&self, location_id: &str) -> Result<(), Fault> {
+        self.run(
+            "INSERT OR IGNORE INTO member(location_id) VALUES (?)",
+            args![location_id],
+        )
+    }
+
+    /// An agency's locations.
+    pub fn members(&self) -> Result<Vec<String>, Fault> {
+        let rows = self
+            .sql
+            .exec("SELECT location_id FROM member ORDER BY location_id", &[])?;
+        Ok(rows
+            .into_iter()
+            .map(|row| rows::Row::new(row).text())
+            .collect())
+    }
+
+    /// Deletes some of what is older than `before`; whether there may be more.
+    pub fn trim(&self, before: i64) -> Result<bool, Fault> {
+        let mut more = false;
+        for statement in TRIM {
+            let rows = self.sql.exec(statement, args![before])?;
+            more |= rows.len() as i64 >= TRIM_ROWS;
+        }
+        Ok(more)
+    }
+
+    fn run(&self, sql: &'static str, args: &[Value<'_>]) -> Result<(), Fault> {
+        self.sql.exec(sql, args).map(|_| ())
+    }
+
+    fn any(&self, sql: &'static str, args: &[Value<'_>]) -> Result<bool, Fault> {
+        Ok(!self.sql.exec(sql, args)?.is_empty())
+    }
+
+    fn one<T>(
+        &self,
+        sql: &'static str,
+        args: &[Value<'_>],
+        read: impl Fn(rows::Row) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        let rows = self.sql.exec(sql, args)?;
+        rows.into_iter()
+            .next()
+            .map(|row| read(rows::Row::new(row)))
+            .transpose()
+    }
+
+    fn numbers(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<i64>, Fault> {
+        let rows = self.sql.exec(sql, args)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| rows::Row::new(row).int())
+            .collect())
+    }
+}
+
+const SCHEMA_VERSION: i64 = 1;
+/// Rows that one trim takes from one table; [`TRIM`] has the same number in its text.
+const TRIM_ROWS: i64 = 500;
+
+const SCHEMA: [&str; 17] = [
+    "CREATE TABLE location (
+        one INTEGER PRIMARY KEY CHECK (one = 1), schema INTEGER NOT NULL, doc TEXT NOT NULL,
+        tokens TEXT) STRICT",
+    "CREATE TABLE pulse (one INTEGER PRIMARY KEY CHECK (one = 1), doc TEXT NOT NULL) STRICT",
+    // `lane`: the client whose lane this one shares; its own id unless it is an alias.
+    // `made`: 1 when we created the contact, 2 when it was tagged as well. `said`, `heard`,
+    // `echoes`, `echo_at`: the loop brake.
+    "CREATE TABLE client (
+        client_id TEXT PRIMARY KEY, lane TEXT NOT NULL, contact_id TEXT, made INTEGER NOT NULL,
+        sent TEXT NOT NULL, wanted TEXT NOT NULL, last_date INTEGER NOT NULL, said TEXT,
+        heard TEXT, echoes INTEGER NOT NULL, echo_at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE INDEX client_contact ON client(contact_id) WHERE contact_id IS NOT NULL",
+    "CREATE TABLE chat (
+        chat_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, lane TEXT NOT NULL,
+        heard_at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE INDEX chat_lane ON chat(lane, heard_at)",
+    // `heard_at`: when it last became the chat that its contact's replies go to.
+    // `chat_id`: the chat with the latest accepted push of the visitor, where replies go.
+    "CREATE TABLE contact (
+        contact_id TEXT PRIMARY KEY, conversation_id TEXT, chat_id TEXT) STRICT, WITHOUT ROWID",
+    "CREATE INDEX contact_conversation ON contact(conversation_id)
+        WHERE conversation_id IS NOT NULL",
+    // `stage`: `status`, `live`, `event`, `upkeep` are ready from `due` on; `flight` is with the
+    // host until `due`; `held` and `field` wait; `behind` waits for its lane; `done` and `dead`
+    // are over. `class` is the stage it is ready in.
+    "CREATE TABLE outbox (
+        seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, lane TEXT NOT NULL,
+        class TEXT NOT NULL, stage TEXT NOT NULL, due INTEGER, open INTEGER NOT NULL,
+        accepted_at INTEGER NOT NULL, since INTEGER, tries INTEGER NOT NULL,
+        attempt INTEGER NOT NULL, sent_at INTEGER, step TEXT, work TEXT, digest TEXT,
+        caller TEXT, ghl_id TEXT, contact_id TEXT, conversation_id TEXT, code TEXT, reason TEXT)
+        STRICT",
+    "CREATE INDEX outbox_lane ON outbox(lane, seq) WHERE open = 1",
+    "CREATE INDEX outbox_due ON outbox(stage, due) WHERE due IS NOT NULL",
+    "CREATE INDEX outbox_ghl ON outbox(ghl_id) WHERE ghl_id IS NOT NULL",
+    "CREATE INDEX outbox_dead ON outbox(seq) WHERE stage = 'dead'",
+    "CREATE TABLE seen (n INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, at INTEGER NOT NULL)
+        STRICT",
+    "CREATE TABLE trap (key TEXT PRIMARY KEY, n INTEGER NOT NULL, at INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID",
+    "CREATE TABLE mirror (
+        key TEXT PRIMARY KEY, value TEXT NOT NULL, rev INTEGER NOT NULL, due INTEGER NOT NULL,
+        tries INTEGER NOT NULL, sent_at INTEGER) STRICT, WITHOUT ROWID",
+    "CREATE TABLE member (location_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+];
+
+/// For each stage that is ready the first few by time, and what is with the host. A Durable Object
+/// allows five terms in a compound SELECT.
+const BOARD: &str = "
+    SELECT stage, class, seq, due FROM (
+        SELECT stage, class, seq, due FROM outbox
+        WHERE stage = 'flight' AND due IS NOT NULL ORDER BY due LIMIT 16)
+    UNION ALL SELECT * FROM (SELECT stage, class, seq, due FROM outbox
+        WHERE stage = 'status' AND due IS NOT NULL ORDER BY due LIMIT 6)
+    UNION ALL SELECT * FROM (SELECT stage, class, seq, due FROM outbox
+        WHERE stage = 'live' AND due IS NOT NULL ORDER BY due LIMIT 6)
+    UNION ALL SELECT * FROM (SELECT stage, class, seq, due FROM outbox
+        WHERE stage = 'event' AND due IS NOT NULL ORDER BY due LIMIT 6)
+    UNION ALL SELECT * FROM (SELECT stage, class, seq, due FROM outbox
+        WHERE stage = 'upkeep' AND due IS NOT NULL ORDER BY due LIMIT 6)";
+
+const TRIM: [&str; 3] = [
+    "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT 500)
+        AND open = 0 AND accepted_at < CASE stage WHEN 'dead' THEN ?1 - 2592000000 ELSE ?1 END
+        RETURNING 1",
+    "DELETE FROM seen WHERE n IN (SELECT n FROM seen ORDER BY n LIMIT 500) AND at < ? RETURNING 1",
+    "DELETE FROM trap WHERE at < ? RETURNING 1",
+];

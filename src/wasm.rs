@@ -1,0 +1,191 @@
+//! The only module that knows JavaScript: values in, values out, errors as exceptions.
+
+use crate::edge::{self, BODY_LIMIT, Brought, Configured, Incoming, Step, Then};
+use crate::error::{Code, Fault, Problem};
+use crate::location::{self, Feed, Input, Rollback};
+use crate::settings::{NAMES, Settings};
+use crate::store::{Cell, Sql, Value};
+use js_sys::{Array, Error, Object, Reflect};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The host's database: `exec(sql, args)` returns rows of values.
+    pub type Database;
+
+    #[wasm_bindgen(method, catch)]
+    fn exec(this: &Database, sql: &str, args: Array) -> Result<Array, JsValue>;
+}
+
+thread_local! {
+    static SETTINGS: RefCell<Option<Rc<Configured>>> = const { RefCell::new(None) };
+}
+
+/// The names of the settings that [`configure`] reads.
+#[wasm_bindgen(js_name = settingNames)]
+pub fn setting_names() -> Vec<String> {
+    NAMES.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// The largest body that [`route`] wants to see, in bytes.
+#[wasm_bindgen(js_name = bodyLimit)]
+pub fn body_limit() -> usize {
+    BODY_LIMIT
+}
+
+/// Takes the settings: an object of strings. To be called once in each instance, and again after
+/// a trap.
+#[wasm_bindgen]
+pub fn configure(values: JsValue) -> Result<(), JsValue> {
+    let values: BTreeMap<String, String> = serde_wasm_bindgen::from_value(values)?;
+    let configured = Settings::parse(&values);
+    SETTINGS.with(|settings| *settings.borrow_mut() = Some(Rc::new(configured)));
+    Ok(())
+}
+
+/// Decides about a request; `body` is undefined when it is over the limit.
+#[wasm_bindgen]
+pub fn route(
+    request: &web_sys::Request,
+    body: Option<Vec<u8>>,
+    now: f64,
+) -> Result<JsValue, JsValue> {
+    let headers = request.headers();
+    let header = |name: &str| headers.get(name).ok().flatten();
+    let (method, url) = (request.method(), request.url());
+    let (authorization, signature, cookie) = (
+        header("authorization"),
+        header("x-ghl-signature"),
+        header("cookie"),
+    );
+    let incoming = Incoming {
+        method: &method,
+        url: &url,
+        authorization: authorization.as_deref(),
+        signature: signature.as_deref(),
+        cookie: cookie.as_deref(),
+        body: body.as_deref(),
+    };
+    let step = edge::route(&incoming, &*configured()?, now as i64, &mut entropy);
+    to_js::<Step>(&step)
+}
+
+/// Goes on with what a step brought.
+#[wasm_bindgen]
+pub fn proceed(then: JsValue, brought: JsValue, now: f64) -> Result<JsValue, JsValue> {
+    let then: Then = serde_wasm_bindgen::from_value(then)?;
+    let brought: Brought = serde_wasm_bindgen::from_value(brought)?;
+    to_js(&edge::proceed(&then, &brought, &*configured()?, now as i64))
+}
+
+/// One turn of a location. Throws `{ recall: [key, …] }` when it needs to know what KV holds:
+/// the transaction is to be rolled back, and the same input fed again with the values.
+#[wasm_bindgen]
+pub fn handle(
+    database: &Database,
+    input: JsValue,
+    recalled: JsValue,
+    now: f64,
+    budget: u32,
+) -> Result<JsValue, JsValue> {
+    let input: Input = serde_wasm_bindgen::from_value(input)?;
+    let recalled = serde_wasm_bindgen::from_value(recalled)?;
+    let configured = configured()?;
+    let settings = match &*configured {
+        Ok(settings) => settings,
+        Err(wrong) => return Err(Error::new(&wrong.join("; ")).into()),
+    };
+    let feed = Feed {
+        input: &input,
+        recalled: &recalled,
+        now: now as i64,
+        budget,
+    };
+    let sql = HostSql(database);
+    match location::handle(&sql, settings, &feed, &mut entropy) {
+        Ok(outputs) => to_js(&outputs),
+        Err(Rollback::Recall(keys)) => {
+            let recall = Object::new();
+            Reflect::set(&recall, &"recall".into(), &to_js(&keys)?)?;
+            Err(recall.into())
+        }
+        Err(Rollback::Fault(fault)) => Err(Error::new(&fault.to_string()).into()),
+    }
+}
+
+/// The response for when an object cannot be reached.
+#[wasm_bindgen]
+pub fn unavailable() -> Result<JsValue, JsValue> {
+    to_js(&Problem::new(Code::Unavailable, "nothing was stored; repeat it").response())
+}
+
+/// The response for when the code has a fault.
+#[wasm_bindgen]
+pub fn internal() -> Result<JsValue, JsValue> {
+    to_js(&Problem::new(Code::Internal, "nothing was stored; it is safe to repeat").response())
+}
+
+struct HostSql<'a>(&'a Database);
+
+impl Sql for HostSql<'_> {
+    fn exec(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
+        let bound = Array::new_with_length(args.len() as u32);
+        for (at, value) in args.iter().enumerate() {
+            bound.set(
+                at as u32,
+                match value {
+                    Value::Null => JsValue::NULL,
+                    Value::Int(value) => JsValue::from_f64(*value as f64),
+                    Value::Text(value) => JsValue::from_str(value),
+                },
+            );
+        }
+        let rows = self
+            .0
+            .exec(sql, bound)
+            .map_err(|error| Fault(message(&error)))?;
+        Ok(rows
+            .iter()
+            .map(|row| Array::from(&row).iter().map(cell).collect())
+            .collect())
+    }
+}
+
+fn cell(value: JsValue) -> Cell {
+    if let Some(number) = value.as_f64() {
+        Cell::Int(number as i64)
+    } else if let Some(text) = value.as_string() {
+        Cell::Text(text)
+    } else {
+        Cell::Null
+    }
+}
+
+fn message(error: &JsValue) -> String {
+    match error.dyn_ref::<Error>() {
+        Some(error) => String::from(error.message()),
+        None => "the database threw something that is no error".into(),
+    }
+}
+
+fn configured() -> Result<Rc<Configured>, JsValue> {
+    SETTINGS
+        .with(|settings| settings.borrow().clone())
+        .ok_or_else(|| Error::new("configure() was not called").into())
+}
+
+fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
+    Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+}
+
+/// The platform's random numbers.
+fn entropy(bytes: &mut [u8]) {
+    // It fails only where there is no `crypto`, and no such platform runs this.
+    if getrandom::fill(bytes).is_err() {
+        wasm_bindgen::throw_str("the platform gives no random numbers");
+    }
+}
