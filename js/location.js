@@ -10,7 +10,7 @@ import { DurableObject } from 'cloudflare:workers';
 import { handle, internal, ready, recover } from './core.js';
 import { send } from './send.js';
 
-/** @typedef {{ type: string } & Record<string, any>} Tagged an input or output of the core */
+/** @typedef {string | Record<string, any>} Tagged an input or output of the core: `{ name: { … } }`, or a name alone */
 
 export class Location extends DurableObject {
   /** Who waits for an answer. @type {Map<string, (response: any) => void>} */
@@ -35,7 +35,7 @@ export class Location extends DurableObject {
     };
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmAt = await ctx.storage.getAlarm();
-      await this.#feed({ type: 'started' });
+      await this.#feed('started');
     });
   }
 
@@ -50,7 +50,7 @@ export class Location extends DurableObject {
     const caller = `${this.#self}:${++this.#asked}`;
     return new Promise((resolve) => {
       this.#callers.set(caller, resolve);
-      void this.#feed({ type: 'asked', caller, object, ask });
+      void this.#feed({ asked: { caller, object, ask } });
     });
   }
 
@@ -58,7 +58,7 @@ export class Location extends DurableObject {
   async alarm() {
     this.#alarmAt = null;
     this.#budget = CALLS_PER_EVENT;
-    await this.#feed({ type: 'wake' });
+    await this.#feed('wake');
   }
 
   /**
@@ -92,7 +92,7 @@ export class Location extends DurableObject {
       if (recall) return { recall };
       recover(error);
       log('error', 'turn_failed', error);
-      return { outputs: this.transact({ type: 'trapped', input }, {}) };
+      return { outputs: this.transact({ trapped: { input } }, {}) };
     }
   }
 
@@ -118,56 +118,53 @@ export class Location extends DurableObject {
   #broken(input, error) {
     recover(error);
     log('error', 'turn_broken', error);
-    if (input.type === 'asked') this.#answer(input.caller, internal());
+    if (typeof input === 'object' && input.asked) this.#answer(input.asked.caller, internal());
     this.#wake(Date.now() + SAFETY_MS);
   }
 
   /** @param {Tagged[]} outputs */
   #perform(outputs) {
     for (const output of outputs) {
-      switch (output.type) {
+      const [[name, value]] = Object.entries(output);
+      switch (name) {
         case 'call':
-          void this.#call(output);
+          void this.#call(value);
           break;
         case 'tell':
-          void this.#tell(output);
+          void this.#tell(value);
           break;
         case 'answer':
-          this.#answer(output.caller, output.response);
+          this.#answer(value.caller, value.response);
           break;
         case 'hold':
-          setTimeout(() => {
-            if (this.#callers.has(output.caller)) {
-              void this.#feed({ type: 'waited', caller: output.caller, item: output.item });
-            }
-          }, output.millis);
+          this.#hold(value);
           break;
         case 'wake':
-          this.#wake(output.at);
+          this.#wake(value.at);
           break;
         case 'mirror':
-          void this.#mirror(output);
+          void this.#mirror(value);
           break;
         case 'log':
-          console.log(output.line);
+          console.log(value.line);
           break;
         default:
-          throw new Error(`the core put out something unknown: ${output.type}`);
+          throw new Error(`the core put out something unknown: ${name}`);
       }
     }
   }
 
-  /** @param {Tagged} output */
+  /** @param {Record<string, any>} output */
   async #call({ call, attempt, request, timeoutMs }) {
     this.#budget -= 1;
-    await this.#feed({ type: 'answered', call, attempt, outcome: await send(request, timeoutMs) });
+    await this.#feed({ answered: { call, attempt, outcome: await send(request, timeoutMs) } });
   }
 
-  /** @param {Tagged} output */
+  /** @param {Record<string, any>} output */
   async #tell({ call, attempt, object, ask, timeoutMs }) {
     this.#budget -= 1;
     const outcome = await askObject(this.env, object, ask, timeoutMs);
-    await this.#feed({ type: 'answered', call, attempt, outcome });
+    await this.#feed({ answered: { call, attempt, outcome } });
   }
 
   /**
@@ -179,6 +176,13 @@ export class Location extends DurableObject {
     this.#callers.delete(caller);
   }
 
+  /** @param {Record<string, any>} output */
+  #hold({ caller, item, millis }) {
+    setTimeout(() => {
+      if (this.#callers.has(caller)) void this.#feed({ waited: { caller, item } });
+    }, millis);
+  }
+
   /** @param {number} at */
   #wake(at) {
     if (this.#alarmAt !== null && this.#alarmAt <= at) return;
@@ -186,7 +190,7 @@ export class Location extends DurableObject {
     void this.ctx.storage.setAlarm(at);
   }
 
-  /** @param {Tagged} output */
+  /** @param {Record<string, any>} output */
   async #mirror({ key, value, rev, listed }) {
     let ok = true;
     try {
@@ -195,7 +199,7 @@ export class Location extends DurableObject {
       ok = false;
       log('warn', 'kv_refused', error);
     }
-    await this.#feed({ type: 'mirrored', key, rev, ok });
+    await this.#feed({ mirrored: { key, rev, ok } });
   }
 }
 
@@ -205,19 +209,19 @@ export class Location extends DurableObject {
  * @param {string} object
  * @param {Tagged} ask
  * @param {number} timeoutMs
- * @returns {Promise<Tagged>} an outcome
+ * @returns {Promise<any>} an outcome
  */
 export async function askObject(env, object, ask, timeoutMs) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const late = new Promise((resolve) => {
-    timer = setTimeout(() => resolve({ type: 'timedOut' }), timeoutMs);
+    timer = setTimeout(() => resolve('timedOut'), timeoutMs);
   });
   try {
     const answer = env.LOCATION.get(env.LOCATION.idFromName(object)).ask(object, ask);
-    return await Promise.race([answer.then((/** @type {any} */ response) => ({ type: 'answered', ...response })), late]);
+    return await Promise.race([answer.then((/** @type {any} */ response) => ({ answered: response })), late]);
   } catch (error) {
-    return { type: 'dropped', message: error instanceof Error ? error.message : String(error) };
+    return { dropped: { message: error instanceof Error ? error.message : String(error) } };
   } finally {
     clearTimeout(timer);
   }

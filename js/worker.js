@@ -41,30 +41,31 @@ async function steps(request, env) {
   const body = await read(request, BODY_LIMIT);
   let step = route(request, body, Date.now());
   for (;;) {
-    switch (step.type) {
+    const [[name, value]] = /** @type {[string, any][]} */ (Object.entries(step));
+    switch (name) {
       case 'respond':
-        if (step.log) console.log(step.log);
-        return step.response;
+        if (value.log) console.log(value.log);
+        return value.response;
       case 'ask': {
-        const outcome = await askObject(env, step.object, step.ask, ASK_TIMEOUT_MS);
-        if (!step.then) return outcome.type === 'answered' ? outcome : unavailable();
-        step = proceed(step.then, { type: 'outcome', outcome }, Date.now());
+        const outcome = await askObject(env, value.object, value.ask, ASK_TIMEOUT_MS);
+        if (!value.then) return outcome.answered ?? unavailable();
+        step = proceed(value.then, { outcome: { outcome } }, Date.now());
         break;
       }
       case 'fetch': {
-        const outcome = await send(step.request, step.timeoutMs);
-        step = proceed(step.then, { type: 'outcome', outcome }, Date.now());
+        const outcome = await send(value.request, value.timeoutMs);
+        step = proceed(value.then, { outcome: { outcome } }, Date.now());
         break;
       }
       case 'list': {
-        const page = await env.KV.list({ prefix: step.prefix, cursor: step.cursor ?? undefined, limit: PAGE });
+        const page = await env.KV.list({ prefix: value.prefix, cursor: value.cursor ?? undefined, limit: PAGE });
         const keys = page.keys.map((/** @type {any} */ { name, metadata }) => ({ name, metadata: metadata ?? null }));
         const cursor = page.list_complete ? null : page.cursor;
-        step = proceed(step.then, { type: 'page', keys, cursor }, Date.now());
+        step = proceed(value.then, { page: { keys, cursor } }, Date.now());
         break;
       }
       default:
-        throw new Error(`the core asks for something unknown: ${step.type}`);
+        throw new Error(`the core asks for something unknown: ${name}`);
     }
   }
 }

@@ -7,7 +7,17 @@
 // --features    features of the crate
 // --out         where pkg/ and dist/ go instead of here
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -32,7 +42,8 @@ export async function buildWasm({ features = '', out = root } = {}) {
   const helper = await buildHelper();
   const compiled = await cargo('crate to WASM', [
     ...['build', '--locked', '--release', '--lib', '--target', 'wasm32-unknown-unknown'],
-    ...(features ? ['--features', features] : []),
+    // Cargo gives both flavours the same file name: in one folder they would rebuild each other.
+    ...(features ? ['--features', features, '--target-dir', join(resolve(out), 'target')] : []),
   ]);
   const input = compiled.files.find((file) => file.endsWith('.wasm'));
   if (!input) throw new Problem('cargo built no .wasm file', compiled.output);
@@ -67,7 +78,8 @@ export async function buildWasm({ features = '', out = root } = {}) {
 export async function buildWorker({ out = root } = {}) {
   const base = resolve(out);
   const dist = join(base, 'dist');
-  const sources = list(join(root, 'js')).filter((file) => !file.includes('sandbox'));
+  const js = join(root, 'js');
+  const sources = list(js).filter((file) => !file.startsWith(join(js, 'sandbox')));
   const config = join(root, 'wrangler.toml');
   const inputs = hash({
     files: [
@@ -143,11 +155,8 @@ async function cargo(label, args) {
 /** Every file in a folder, sorted. @param {string} folder */
 function list(folder) {
   if (!existsSync(folder)) return [];
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.path, entry.name))
-    .sort();
+  const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name));
+  return paths.filter((path) => statSync(path).isFile()).sort();
 }
 
 /** @param {string} name @param {string[]} files @returns {Size} */

@@ -173,7 +173,6 @@ function environment() {
   return {
     ...process.env,
     PATH: path.split(delimiter).includes(cargo) ? path : `${path}${delimiter}${cargo}`,
-    WRANGLER_SEND_METRICS: 'false',
   };
 }
 

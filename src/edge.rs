@@ -36,7 +36,6 @@ pub struct Incoming<'a> {
 /// What the host is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
@@ -80,7 +79,6 @@ pub enum Step {
 /// How to go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
@@ -104,7 +102,6 @@ pub enum Then {
 /// What a step brought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]

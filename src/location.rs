@@ -43,7 +43,6 @@ use turn::{Recall, Stop, Turn};
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
@@ -96,7 +95,6 @@ pub enum Input {
 /// What is asked of a location.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
@@ -162,7 +160,6 @@ pub enum Ask {
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]

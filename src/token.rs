@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// Where the tokens are in their life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
-    tag = "state",
     rename_all = "snake_case",
     rename_all_fields = "camelCase"
 )]

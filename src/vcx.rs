@@ -84,7 +84,7 @@ impl Status {
 }
 
 /// An event for vCX's backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all_fields = "camelCase")]
 pub enum Event {
     /// An agent wrote.

@@ -23,7 +23,6 @@ impl std::fmt::Debug for Tokens {
 /// Whose tokens they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
-    tag = "class",
     rename_all = "snake_case",
     rename_all_fields = "camelCase"
 )]

@@ -25,7 +25,7 @@ pub struct Webhook {
 
 /// What a repeated webhook is known by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "by", content = "value", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum Key {
     /// `webhookId`, the same on each automatic retry (FACTS §4.2).
     WebhookId(String),
@@ -49,7 +49,6 @@ impl Key {
 /// What happened in GHL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
-    tag = "type",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]

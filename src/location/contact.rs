@@ -130,6 +130,8 @@ impl Turn<'_> {
         let field = match &self.location.field {
             Field::Known { id } => Some(id.clone()),
             Field::Unavailable { .. } => None,
+            // It has waited long enough: the visitor's words matter more.
+            Field::Unknown if item.stage == Stage::Field => None,
             Field::Unknown => {
                 self.need_field()?;
                 item.set_step(&step);

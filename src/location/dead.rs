@@ -2,7 +2,7 @@
 
 use super::outbox::Reason;
 use super::turn::{Stop, Turn};
-use super::work::{Step, Work};
+use super::work::{self, Step, Work};
 use crate::error::{Code, Problem};
 use crate::http::Response;
 use crate::store::{Item, Stage};
@@ -26,28 +26,19 @@ impl Turn<'_> {
                 };
                 self.announce_failed(item, event)
             }
-            Work::Event {
-                event:
-                    Event::MessageCreated {
-                        client_id,
-                        vcx_conversation_id,
-                        message_id,
-                        ..
-                    },
-                ..
-            } => {
+            Work::Event(work::Event { message: Some(message), .. }) => {
                 let event = Event::MessageFailed {
                     location_id: self.location.id.clone(),
-                    client_id: Some(client_id.clone()),
-                    vcx_conversation_id: Some(vcx_conversation_id.clone()),
-                    message_id: message_id.clone(),
+                    client_id: Some(message.client_id.clone()),
+                    vcx_conversation_id: Some(message.chat_id.clone()),
+                    message_id: message.message_id.clone(),
                     direction: Direction::ToVcx,
                     code: reason.code.into(),
                     reason: reason.words.clone(),
                     timestamp: self.now,
                 };
                 let of = item.accepted_at;
-                self.set_status(message_id, Status::Failed, &reason.words, of)?;
+                self.set_status(&message.message_id, Status::Failed, &reason.words, of)?;
                 self.announce_failed(item, event)
             }
             Work::Reply { words } => {
@@ -60,7 +51,7 @@ impl Turn<'_> {
             }
             // No recursion: that an event did not arrive is no event. Set-up work and statuses
             // have no writer.
-            Work::Event { .. }
+            Work::Event(_)
             | Work::Contact
             | Work::Held { .. }
             | Work::Status { .. }
@@ -107,7 +98,7 @@ impl Turn<'_> {
         let class = match item.work()? {
             // Behind live messages; a doubt that it died with is looked up first.
             Work::Message(_) => Stage::Upkeep,
-            Work::Event { .. } => Stage::Event,
+            Work::Event(_) => Stage::Event,
             Work::Reply { .. } => Stage::Live,
             Work::Contact
             | Work::Held { .. }

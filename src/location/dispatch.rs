@@ -233,7 +233,7 @@ impl Turn<'_> {
         match item.work()? {
             Work::Message(message) => self.start_message(item, step, &message),
             Work::Contact => self.start_contact(item, step),
-            Work::Event { key, event } => self.start_event(item, &key, &event),
+            Work::Event(event) => self.start_event(item, event),
             Work::Reply { words } => self.start_reply(item, step, &words),
             Work::Status {
                 message_id,
@@ -261,9 +261,9 @@ impl Turn<'_> {
     fn ready(&self, board: &Board) -> Vec<Head> {
         let due = |head: &&Head| head.due.is_some_and(|due| due <= self.now);
         let mut ready: Vec<Head> = board.of(Stage::Status).filter(due).cloned().collect();
-        let mut messages: Vec<Head> = board
-            .of(Stage::Live)
-            .chain(board.of(Stage::Event))
+        let messages = [Stage::Live, Stage::Event, Stage::Field].into_iter();
+        let mut messages: Vec<Head> = messages
+            .flat_map(|stage| board.of(stage))
             .filter(due)
             .cloned()
             .collect();

@@ -4,7 +4,7 @@ use super::from_ghl::{NO_CHAT, vcx_lane};
 use super::message::conversation_of;
 use super::outbox::{PATIENCE, Reason};
 use super::turn::{Field, Stop, Turn, text};
-use super::work::{CallKind, Step, Work};
+use super::work::{self, CallKind, Step, Work};
 use crate::ghl;
 use crate::ghl::answer::{Verdict, contact, field_value, retry_after};
 use crate::ghl::webhook::Words;
@@ -24,15 +24,12 @@ impl Turn<'_> {
         id_key: &str,
         event: Event,
     ) -> Result<(), Stop> {
-        let work = text(&Work::Event {
-            key: id_key.to_owned(),
-            event,
-        });
+        let work = text(&Work::event(id_key, &event));
         let item = Item::new(item_key.to_owned(), lane, Stage::Event, work, self.now);
         self.enqueue_once(item)
     }
 
-    pub fn start_event(&mut self, item: Item, key: &str, event: &Event) -> Result<(), Stop> {
+    pub fn start_event(&mut self, item: Item, event: work::Event) -> Result<(), Stop> {
         let Some(url) = self.settings.webhook_url.clone() else {
             if self.now - item.accepted_at < PATIENCE {
                 let at = item.accepted_at + PATIENCE;
@@ -41,13 +38,12 @@ impl Turn<'_> {
             let why = "no VCX_WEBHOOK_URL is set, and no live client took it within a day";
             return self.give_up(item, Reason::new("not_taken", why));
         };
-        let id = event_id(&self.location.id, event.name(), key);
-        let body = text(event);
+        let id = event_id(&self.location.id, &event.name, &event.key);
         let timestamp = self.now / 1_000;
         let mut request = Request::new("POST", url)
             .header("webhook-id", &id)
             .header("webhook-timestamp", timestamp.to_string())
-            .json(body);
+            .json(event.body);
         if let (Some(secrets), Some(body)) = (&self.settings.webhook_secrets, &request.body) {
             let signature = secrets.sign(&id, timestamp, body.as_bytes());
             request = request.header("webhook-signature", signature);
@@ -69,13 +65,11 @@ impl Turn<'_> {
         match status {
             Some(200..=299) => {
                 self.pulse.last_to_vcx_at = Some(self.now);
-                if let Work::Event {
-                    event: Event::MessageCreated { message_id, .. },
-                    ..
-                } = item.work()?
+                if let Work::Event(event) = item.work()?
+                    && let Some(message) = event.message
                 {
                     let of = item.accepted_at;
-                    self.set_status(&message_id, Status::Delivered, "", of)?;
+                    self.set_status(&message.message_id, Status::Delivered, "", of)?;
                 }
                 self.finish(item)
             }
@@ -197,7 +191,7 @@ impl Turn<'_> {
     fn reply_to(&mut self, mut item: Item, words: &Words, chat: &Chat) -> Result<(), Stop> {
         let id = item.message_id().to_owned();
         let event = map::to_vcx(words, &self.location.id, chat, &id, self.now);
-        item.set_work(&Work::Event { key: id, event });
+        item.set_work(&Work::event(&id, &event));
         item.class = Stage::Event;
         item.tries = 0;
         item.since = None;

@@ -110,10 +110,7 @@ impl Turn<'_> {
         let braked = self.brake(&mut client, &words.body, Side::Heard);
         self.db.put_client(&client)?;
         let event = map::to_vcx(words, &self.location.id, &chat, id, self.now);
-        let work = text(&Work::Event {
-            key: id.to_owned(),
-            event,
-        });
+        let work = text(&Work::event(id, &event));
         if braked {
             self.log(
                 "error",

@@ -50,8 +50,8 @@ impl Turn<'_> {
 
     /// The item is over, well.
     pub fn finish(&mut self, mut item: Item) -> Result<(), Stop> {
-        if item.class == Stage::Upkeep {
-            // Set-up leaves nothing to remember: the next need for it is a new item.
+        // A replayed message is of that class too, and is to be remembered.
+        if item.class == Stage::Upkeep && item.work()?.is_set_up() {
             self.db.remove(item.seq)?;
         } else {
             item.stage = Stage::Done;
@@ -109,7 +109,7 @@ impl Turn<'_> {
         item.reason = Some(reason.words.clone());
         let caller = item.caller.take();
         let work = item.work()?;
-        if item.class == Stage::Upkeep {
+        if work.is_set_up() {
             self.db.remove(item.seq)?;
         } else {
             self.db.put(&item)?;

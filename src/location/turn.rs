@@ -84,7 +84,7 @@ pub enum Kind {
 
 /// The custom field's set-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Field {
     /// Not looked for yet.
     Unknown,

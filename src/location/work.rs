@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
-    tag = "kind",
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
@@ -22,12 +21,7 @@ pub enum Work {
     /// A contact for a client, asked for by `/contact`.
     Contact,
     /// An event for vCX.
-    Event {
-        /// What its id is made from, beside location and type.
-        key: String,
-        /// The event.
-        event: vcx::Event,
-    },
+    Event(Event),
     /// An agent's message for a contact that we do not know yet.
     Reply {
         /// The message.
@@ -87,6 +81,75 @@ pub enum Work {
         /// The body.
         raw: String,
     },
+}
+
+/// An event for vCX, as it will be sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// What its id is made from, beside location and name.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Its JSON.
+    pub body: String,
+    /// Set when it is an agent's message.
+    pub message: Option<AgentMessage>,
+}
+
+/// An agent's message, as far as its fate concerns others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentMessage {
+    /// GHL's id.
+    pub message_id: String,
+    /// The visitor.
+    pub client_id: String,
+    /// The visitor's chat.
+    pub chat_id: String,
+}
+
+impl Work {
+    /// The sending of an event.
+    pub fn event(key: &str, event: &vcx::Event) -> Self {
+        let message = match event {
+            vcx::Event::MessageCreated { message_id, client_id, vcx_conversation_id, .. } => {
+                Some(AgentMessage {
+                    message_id: message_id.clone(),
+                    client_id: client_id.clone(),
+                    chat_id: vcx_conversation_id.clone(),
+                })
+            }
+            vcx::Event::ConversationUpdated { .. }
+            | vcx::Event::MessageFailed { .. }
+            | vcx::Event::LocationConnected { .. }
+            | vcx::Event::LocationDisconnected { .. } => None,
+        };
+        let (key, name) = (key.to_owned(), event.name().to_owned());
+        Self::Event(Event { key, name, body: text(event), message })
+    }
+}
+
+impl Work {
+    /// Whether it is set-up, which leaves nothing to remember: the next need for it is a new item.
+    pub fn is_set_up(&self) -> bool {
+        match self {
+            Self::Tag { .. }
+            | Self::Details
+            | Self::Field
+            | Self::Mint { .. }
+            | Self::List { .. }
+            | Self::Grant { .. }
+            | Self::Tell { .. } => true,
+            Self::Message(_)
+            | Self::Contact
+            | Self::Event { .. }
+            | Self::Reply { .. }
+            | Self::Held { .. }
+            | Self::Status { .. }
+            | Self::Unintelligible { .. } => false,
+        }
+    }
 }
 
 /// A message for GHL's inbox.

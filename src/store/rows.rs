@@ -61,7 +61,7 @@ pub struct Client {
     pub sent: Details,
     /// What vCX last told us.
     pub wanted: Details,
-    /// The `date` of its last message.
+    /// The `date` of its last message; -1 before the first.
     pub last_date: i64,
     /// Hash of the last text to GHL.
     pub said: Option<String>,
@@ -104,7 +104,7 @@ impl Client {
             made: Made::Elsewhere,
             sent: Details::default(),
             wanted: Details::default(),
-            last_date: 0,
+            last_date: -1,
             said: None,
             heard: None,
             echoes: 0,

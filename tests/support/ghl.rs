@@ -50,6 +50,12 @@ pub fn answer(call: &Call) -> Response {
             200,
             json!({ "messageId": id, "conversationId": "cnv", "status": "ok" }),
         ),
+        ["POST ", "oauth", "token"] => {
+            let old = call.form("refresh_token").unwrap();
+            let n: u32 = old.trim_start_matches("refresh-").parse().unwrap();
+            let (access, refresh) = (format!("access-{}", n + 1), format!("refresh-{}", n + 1));
+            (200, super::grant(super::LOCATION, &access, &refresh))
+        }
         _ => panic!("no answer prepared for {label}"),
     };
     if status == 204 {

@@ -51,6 +51,8 @@ pub struct World {
     pub wake: Option<i64>,
     /// Calls that may be begun in one turn.
     pub budget: u32,
+    /// Every random byte, where a story needs to know it: 0xff is the longest back-off.
+    pub dice: Option<u8>,
     answers: BTreeMap<String, Response>,
     holds: Vec<(i64, String, i64)>,
     begun: BTreeSet<(String, i64)>,
@@ -108,6 +110,7 @@ impl World {
             log: Vec::new(),
             wake: None,
             budget: 500,
+            dice: None,
             answers: BTreeMap::new(),
             holds: Vec::new(),
             begun: BTreeSet::new(),
@@ -266,7 +269,7 @@ impl World {
 
     /// A request goes by the edge to the object.
     pub fn http(&mut self, incoming: &Incoming<'_>) -> Caller {
-        let mut random = Random(&mut self.entropy);
+        let mut random = Random(&mut self.entropy, self.dice);
         let step = edge::route(incoming, &self.configured, self.now, &mut |bytes| {
             random.fill(bytes)
         });
@@ -427,6 +430,15 @@ impl World {
         self.advance(at - self.now);
     }
 
+    /// Time passes until a call with this label is under way, but no longer than `at_most`.
+    pub fn wait_for(&mut self, label: &str, at_most: i64) -> Call {
+        let until = self.now + at_most;
+        while !self.calls.iter().any(|call| call.label() == label) && self.now < until {
+            self.advance_to_next(until - self.now);
+        }
+        self.call(label)
+    }
+
     fn next_at(&self) -> Option<i64> {
         let holds = self.holds.iter().map(|(at, ..)| *at);
         let timeouts = self.calls.iter().map(|call| call.sent_at + call.timeout_ms);
@@ -495,7 +507,7 @@ impl World {
         self.turns += 1;
         loop {
             let before = self.entropy;
-            let mut random = Random(&mut self.entropy);
+            let mut random = Random(&mut self.entropy, self.dice);
             self.db.connection.execute_batch("SAVEPOINT turn").unwrap();
             let feed = Feed {
                 input: &input,
@@ -807,6 +819,24 @@ pub fn outbound(contact: &str, id: &str, text: &str) -> Value {
     })
 }
 
+/// A page of a conversation's messages, nested as GHL really does it, newest first.
+pub fn page(messages: Value, more: bool) -> Value {
+    let last = messages
+        .as_array()
+        .unwrap()
+        .last()
+        .map(|message| message["id"].clone());
+    json!({
+        "messages": { "lastMessageId": last, "nextPage": more, "messages": messages },
+        "traceId": "trace-1",
+    })
+}
+
+/// A refusal as GHL words it.
+pub fn refusal(status: u16, message: &str) -> Value {
+    json!({ "statusCode": status, "message": message, "traceId": "trace-1" })
+}
+
 /// GHL's signature over a body.
 pub fn sign(body: &str) -> String {
     STANDARD.encode(ghl_key().sign(body.as_bytes()).to_bytes())
@@ -864,7 +894,7 @@ fn check_request(request: &Request) {
 }
 
 /// Random bytes, the same on every run.
-struct Random<'a>(&'a mut u64);
+struct Random<'a>(&'a mut u64, Option<u8>);
 
 impl Random<'_> {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -874,10 +904,16 @@ impl Random<'_> {
             let mut z = *self.0;
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            *byte = (z >> 56) as u8;
+            *byte = self.1.unwrap_or((z >> 56) as u8);
         }
     }
 }
 
+/// The label of the call that puts a message into the inbox.
+pub const SEND: &str = "POST /conversations/messages/inbound";
+/// The label of the look for a message in `client-1`'s conversation.
+pub const LOOK: &str = "GET /conversations/cnv-client-1/messages";
+/// Nothing under way.
+pub const NOTHING: [&str; 0] = [];
 const GHL_URL: &str = "https://ghl.test";
 const VCX_URL: &str = "https://vcx.test/events";
