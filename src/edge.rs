@@ -35,10 +35,7 @@ pub struct Incoming<'a> {
 
 /// What the host is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Step {
     /// Answer.
     Respond {
@@ -78,10 +75,7 @@ pub enum Step {
 
 /// How to go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Then {
     /// The code was exchanged.
     Exchanged {
@@ -101,10 +95,7 @@ pub enum Then {
 
 /// What a step brought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Brought {
     /// The outcome of a request, or an object's answer.
     Outcome {
@@ -293,10 +284,10 @@ impl Route {
         if method == allowed {
             return Ok(());
         }
-        Err(Problem::new(
-            Code::MethodNotAllowed,
-            format!("this route takes {allowed}"),
-        ))
+        let detail = format!("this route takes {allowed}");
+        let mut problem = Problem::new(Code::MethodNotAllowed, detail);
+        problem.headers.push(("allow", allowed));
+        Err(problem)
     }
 
     fn needs_key(&self) -> bool {

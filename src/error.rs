@@ -105,6 +105,8 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Members beyond RFC 9457's.
     pub extra: Vec<(&'static str, String)>,
+    /// Headers that its answer needs.
+    pub headers: Vec<(&'static str, &'static str)>,
 }
 
 /// A wrong field.
@@ -124,6 +126,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             extra: Vec::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -148,11 +151,14 @@ impl Problem {
         for (name, value) in &self.extra {
             body[*name] = json!(value);
         }
-        let response = Response::text(
+        let mut response = Response::text(
             self.code.status(),
             "application/problem+json",
             body.to_string(),
         );
+        for (name, value) in &self.headers {
+            response = response.header(name, *value);
+        }
         match self.code {
             Code::Unauthorized => response.header("www-authenticate", "Bearer"),
             Code::Unavailable => response.header("retry-after", "1"),

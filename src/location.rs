@@ -42,10 +42,7 @@ use turn::{Recall, Stop, Turn};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Input {
     /// The object was constructed: whatever was under way before is unclear.
     Started,
@@ -94,10 +91,7 @@ pub enum Input {
 
 /// What is asked of a location.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Ask {
     /// `POST /push-message`.
     Push {
@@ -159,10 +153,7 @@ pub enum Ask {
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Output {
     /// Send this, and feed back [`Input::Answered`].
     Call {

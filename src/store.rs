@@ -468,7 +468,7 @@ impl<'a> Store<'a> {
     pub fn depth(&self) -> Result<(i64, Option<i64>), Fault> {
         let rows = self.sql.exec(
             "SELECT count(*), min(accepted_at) FROM outbox
-             WHERE open = 1 AND stage <> 'held' AND class <> 'upkeep'",
+             WHERE open = 1 AND stage <> 'held' AND (class <> 'upkeep' OR key LIKE 'out:%')",
             &[],
         )?;
         let Some(row) = rows.into_iter().next() else {

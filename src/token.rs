@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where the tokens are in their life.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Lifecycle {
     /// Usable until a minute before they expire.
     Fresh,

@@ -120,7 +120,13 @@ pub fn handle(
 /// The response for when an object cannot be reached.
 #[wasm_bindgen]
 pub fn unavailable() -> Result<JsValue, JsValue> {
-    to_js(&Problem::new(Code::Unavailable, "nothing was stored; repeat it").response())
+    to_js(
+        &Problem::new(
+            Code::Unavailable,
+            "the location did not answer in time; it is safe to repeat",
+        )
+        .response(),
+    )
 }
 
 /// The response for when the code has a fault.

@@ -304,6 +304,7 @@ fn a_message_does_not_wait_for_the_custom_field_for_ever() {
             return;
         }
     }
+    dump(&w);
     panic!("the message is stuck: {}", w.health());
 }
 
@@ -509,5 +510,19 @@ fn outlast(w: &mut World, at_most: i64, answer: impl Fn(&mut World, &Call)) -> V
         }
         assert!(w.now < until, "it never failed: {}", w.health());
         w.advance_to_next(until - w.now);
+    }
+}
+
+fn dump(w: &World) {
+    let mut st =
+        w.db.connection
+            .prepare("SELECT seq,key,lane,class,stage,due,tries,since,step FROM outbox")
+            .unwrap();
+    let mut rows = st.query([]).unwrap();
+    while let Some(r) = rows.next().unwrap() {
+        let v: Vec<String> = (0..9)
+            .map(|i| format!("{:?}", r.get_ref(i).unwrap()))
+            .collect();
+        println!("{}", v.join(" | "));
     }
 }

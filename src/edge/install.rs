@@ -6,7 +6,7 @@
 
 use super::page::{Page, page};
 use super::{Step, Then, respond};
-use crate::error::{Code, Problem};
+use crate::error::{Code, FieldError, Problem};
 use crate::ghl;
 use crate::ghl::answer::Verdict;
 use crate::ghl::tokens::{Grant, Owner};
@@ -27,7 +27,12 @@ pub fn start(
     let reference = query.get("ref").filter(|text| !text.is_empty());
     if reference.is_some_and(|text| !is_id(text, REFERENCE)) {
         let detail = "ref is over 128 characters, or has control characters";
-        return Err(Problem::new(Code::InvalidFields, detail));
+        let mut problem = Problem::new(Code::InvalidFields, detail);
+        problem.errors.push(FieldError {
+            field: "ref".into(),
+            message: detail.into(),
+        });
+        return Err(problem);
     }
     let mut nonce = [0; 16];
     entropy(&mut nonce);
@@ -98,6 +103,7 @@ pub fn exchanged(outcome: &Outcome, via: &str, reference: Option<String>, now: i
     let body = match Verdict::of(outcome, now) {
         Verdict::Taken(body) => body,
         Verdict::Unclear { why, .. } => return failed(502, &Page::NO_ANSWER, Some(&why)),
+        Verdict::TooMany { .. } => return failed(502, &Page::NO_ANSWER, None),
         other => return failed(400, &Page::CODE_REFUSED, Some(&other.words())),
     };
     let grant = match Grant::read(&body) {

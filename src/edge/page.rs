@@ -36,9 +36,8 @@ impl Page {
     };
     pub const CODE_REFUSED: Self = Self {
         title: "Not connected",
-        text: "GoHighLevel did not accept the code: it was used before, or is too old. If this \
-               page was reloaded, the location may be connected already; otherwise start the \
-               installation again.",
+        text: "GoHighLevel did not accept the installation. If this page was reloaded, the \
+               location may be connected already; otherwise start the installation again.",
     };
     pub const NO_ANSWER: Self = Self {
         title: "GoHighLevel does not answer",

@@ -22,10 +22,7 @@ impl std::fmt::Debug for Tokens {
 
 /// Whose tokens they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "snake_case",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Owner {
     /// A location's.
     Location {

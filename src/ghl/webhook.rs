@@ -48,10 +48,7 @@ impl Key {
 
 /// What happened in GHL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// An agent's message for the visitor: a Delivery-URL post.
     Reply(Words),

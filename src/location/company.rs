@@ -1,6 +1,6 @@
 //! An agency's object: its Company token, and the location tokens it hands out (FACTS §1.4).
 
-use super::connection::Connected;
+use super::connection::{BY_COMPANY, Connected};
 use super::outbox::Reason;
 use super::turn::{Stop, Turn, text};
 use super::work::{CallKind, Step, Work};
@@ -89,7 +89,7 @@ impl Turn<'_> {
             self.finish(item)?;
             return self.mint_for(location_id);
         };
-        let (via, reference) = ("company".to_owned(), self.location.reference.clone());
+        let (via, reference) = (BY_COMPANY.to_owned(), self.location.reference.clone());
         self.launch_tell(
             item,
             object_of(location_id),

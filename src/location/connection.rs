@@ -331,7 +331,8 @@ impl Turn<'_> {
         via: &str,
         reference: Option<&str>,
     ) -> Result<(), Stop> {
-        let heals = matches!(self.location.lifecycle, Lifecycle::Minting { .. });
+        let heals =
+            via == BY_COMPANY && matches!(self.location.lifecycle, Lifecycle::Minting { .. });
         self.location.suspect = false;
         match &grant.owner {
             Owner::Location { company_id, .. } => {
@@ -419,10 +420,13 @@ impl Turn<'_> {
 
     /// `UNINSTALL`: acts only if it is younger than the connection, since GHL repeats old ones.
     pub fn uninstalled(&mut self, at: i64) -> Result<(), Stop> {
-        if at <= self.location.connected_at || self.location.lifecycle.is_gone() {
+        // An agency's object may know its locations without ever having had tokens.
+        let is_agency = self.connected_as() == Connected::Company;
+        let is_over = self.location.lifecycle.is_gone() && !is_agency;
+        if at <= self.location.connected_at || is_over {
             return Ok(());
         }
-        if self.connected_as() == Connected::Company {
+        if is_agency {
             for location_id in self.db.members()? {
                 let object = super::object_of(&location_id);
                 self.tell(
@@ -484,6 +488,8 @@ fn label(call: &str) -> &'static str {
     }
 }
 
+/// How a location is connected by its agency.
+pub(super) const BY_COMPANY: &str = "company";
 const REFRESH: &str = "token:refresh";
 const RECONNECT: &str = "token:reconnect";
 const EXCHANGE: &str = "token:exchange";

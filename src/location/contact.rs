@@ -131,9 +131,10 @@ impl Turn<'_> {
             Field::Known { id } => Some(id.clone()),
             Field::Unavailable { .. } => None,
             // It has waited long enough: the visitor's words matter more.
-            Field::Unknown if item.stage == Stage::Field => None,
+            Field::Unknown if self.now - item.since.unwrap_or(self.now) >= FIELD_PATIENCE => None,
             Field::Unknown => {
                 self.need_field()?;
+                item.since.get_or_insert(self.now);
                 item.set_step(&step);
                 item.stage = Stage::Field;
                 item.due = Some(self.now + FIELD_PATIENCE);
@@ -222,12 +223,12 @@ impl Turn<'_> {
                     status: 400 | 404,
                     why,
                     ..
-                } if !step.remapped && why.to_ascii_lowercase().contains("contact") => {
+                } if step.forgot.is_none() && why.to_ascii_lowercase().contains("contact") => {
                     if let Some(contact_id) = &client.contact_id {
                         self.db.forget_contact(contact_id)?;
                     }
                     let step = Step {
-                        remapped: true,
+                        forgot: client.contact_id.clone().or(Some(String::new())),
                         ..Step::default()
                     };
                     self.ready_at(item, &step, self.now)
@@ -276,8 +277,9 @@ impl Turn<'_> {
             Field::Unknown | Field::Unavailable { .. } => "",
         };
         let is_mine = |found: &&Value| {
-            !found["customFields"].is_array()
-                || field_value(found, field_id) == Some(client.id.as_str())
+            let carries = !found["customFields"].is_array()
+                || field_value(found, field_id) == Some(client.id.as_str());
+            carries && text(found, &["/id"]) != step.forgot.as_deref()
         };
         let found = list
             .iter()
@@ -375,7 +377,7 @@ impl Turn<'_> {
     ) -> Result<(), Stop> {
         match verdict {
             Verdict::Taken(_) => {}
-            Verdict::Refused { status: 404, .. } if !step.remapped => {
+            Verdict::Refused { status: 404, .. } if step.forgot.is_none() => {
                 let Some(contact_id) = client.contact_id.clone() else {
                     return self.finish(item);
                 };
@@ -384,7 +386,7 @@ impl Turn<'_> {
                     return self.finish(item);
                 }
                 let step = Step {
-                    remapped: true,
+                    forgot: Some(contact_id),
                     ..Step::default()
                 };
                 return self.ready_at(item, &step, self.now);

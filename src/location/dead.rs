@@ -26,7 +26,10 @@ impl Turn<'_> {
                 };
                 self.announce_failed(item, event)
             }
-            Work::Event(work::Event { message: Some(message), .. }) => {
+            Work::Event(work::Event {
+                message: Some(message),
+                ..
+            }) => {
                 let event = Event::MessageFailed {
                     location_id: self.location.id.clone(),
                     client_id: Some(message.client_id.clone()),
@@ -132,14 +135,21 @@ impl Turn<'_> {
 
     /// A dead letter as health shows it.
     pub fn dead_letter(&self, item: &Item) -> Value {
-        let direction = match item.work() {
-            Ok(Work::Message(_) | Work::Contact) => Direction::ToGhl,
-            Ok(_) | Err(_) => Direction::ToVcx,
+        let (direction, message_id) = match item.work() {
+            Ok(Work::Message(message)) => (Direction::ToGhl, Some(message.message_id)),
+            Ok(Work::Event(event)) => {
+                let id = event.message.map(|message| message.message_id);
+                (Direction::ToVcx, id)
+            }
+            Ok(Work::Reply { words } | Work::Held { words }) => {
+                (Direction::ToVcx, words.message_id)
+            }
+            Ok(_) | Err(_) => (Direction::ToVcx, None),
         };
         json!({
             "id": item.seq,
             "direction": direction,
-            "messageId": item.message_id(),
+            "messageId": message_id,
             "reason": item.reason,
             "code": item.code,
             "at": item.accepted_at,

@@ -261,9 +261,9 @@ impl Turn<'_> {
     fn ready(&self, board: &Board) -> Vec<Head> {
         let due = |head: &&Head| head.due.is_some_and(|due| due <= self.now);
         let mut ready: Vec<Head> = board.of(Stage::Status).filter(due).cloned().collect();
-        let messages = [Stage::Live, Stage::Event, Stage::Field].into_iter();
-        let mut messages: Vec<Head> = messages
-            .flat_map(|stage| board.of(stage))
+        let mut messages: Vec<Head> = board
+            .of(Stage::Live)
+            .chain(board.of(Stage::Event))
             .filter(due)
             .cloned()
             .collect();

@@ -16,7 +16,7 @@ impl Turn<'_> {
     /// `POST /webhook`, verified and parsed.
     pub fn webhook(&mut self, caller: &str, webhook: &Webhook) -> Result<(), Stop> {
         self.answer(caller, taken());
-        if self.location.lifecycle.is_gone() && !matches!(webhook.event, Event::Installed) {
+        if self.location.lifecycle.is_gone() && self.connected_as() == Connected::Location {
             return Ok(());
         }
         self.pulse.last_webhook_at = Some(self.now);

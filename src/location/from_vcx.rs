@@ -96,7 +96,9 @@ impl Turn<'_> {
     /// The chat, the client whose contact it uses, and whether that is news to KV.
     fn chat_of(&mut self, push: &Push) -> Result<(Chat, Client, bool), Stop> {
         let known = self.db.chat(&push.vcx_conversation_id)?;
-        let is_new = known.is_none();
+        let is_news = known
+            .as_ref()
+            .is_none_or(|chat| chat.client_id != push.client_id);
         let chat = match known {
             Some(mut chat) => {
                 if chat.client_id != push.client_id {
@@ -113,40 +115,50 @@ impl Turn<'_> {
                     id: push.vcx_conversation_id.clone(),
                     client_id: push.client_id.clone(),
                     lane: owner.id,
-                    heard_at: self.now,
+                    heard_at: 0,
                 };
                 self.db.put_chat(&chat)?;
                 chat
             }
         };
         let client = self.client_of(&chat.lane)?;
-        let mut maps = is_new;
-        if let Some(contact_id) = &client.contact_id {
-            maps |= self.lead(contact_id, &chat.id, push.from_user)?;
+        let mut maps = is_news;
+        match &client.contact_id {
+            Some(contact_id) => maps |= self.lead(contact_id, &chat, push.from_user)?,
+            // Once the contact is known, what was accepted last decides.
+            None if push.from_user => self.hear(&chat, self.db.latest_chat(&chat.lane)?)?,
+            None => {}
         }
         Ok((chat, client, maps))
     }
 
     /// Makes a chat the one that replies to a contact go to, if the visitor writes in it. Says
     /// whether that changed something.
-    fn lead(&mut self, contact_id: &str, chat_id: &str, from_user: bool) -> Result<bool, Stop> {
+    fn lead(&mut self, contact_id: &str, chat: &Chat, from_user: bool) -> Result<bool, Stop> {
         let contact = self.db.contact(contact_id)?;
         let mut contact = contact.unwrap_or_else(|| Contact {
             id: contact_id.to_owned(),
             conversation_id: None,
             chat_id: None,
         });
-        let leads = contact.chat_id.as_deref() == Some(chat_id);
+        let leads = contact.chat_id.as_deref() == Some(&chat.id);
         if leads || (contact.chat_id.is_some() && !from_user) {
             return Ok(false);
         }
-        contact.chat_id = Some(chat_id.to_owned());
+        self.hear(chat, self.chat_of_contact(contact_id)?)?;
+        contact.chat_id = Some(chat.id.clone());
         self.db.put_contact(&contact)?;
-        if let Some(mut chat) = self.db.chat(chat_id)? {
-            chat.heard_at = self.now;
-            self.db.put_chat(&chat)?;
-        }
         Ok(true)
+    }
+
+    /// Notes that the visitor writes in a chat now, and no longer in another.
+    fn hear(&self, chat: &Chat, other: Option<Chat>) -> Result<(), Stop> {
+        let heard_at = other.map_or(self.now, |other| self.now.max(other.heard_at + 1));
+        let chat = Chat {
+            heard_at,
+            ..chat.clone()
+        };
+        Ok(self.db.put_chat(&chat)?)
     }
 
     /// A client that was never heard of becomes another name for one that was.
@@ -164,20 +176,37 @@ impl Turn<'_> {
         contact_id: &str,
         conversation_id: Option<&str>,
     ) -> Result<(), Stop> {
-        let leads = message.maps && self.lead(contact_id, &message.chat_id, message.from_user)?;
         let Some(mut contact) = self.db.contact(contact_id)? else {
             return Ok(());
         };
+        let maps = message.maps || contact.chat_id.is_none();
+        let leads = maps && self.takes_over(message, &contact)?;
+        if leads {
+            contact.chat_id = Some(message.chat_id.clone());
+        }
         let moved =
             conversation_id.is_some() && contact.conversation_id.as_deref() != conversation_id;
         if moved {
             contact.conversation_id = conversation_id.map(str::to_owned);
+        }
+        if leads || moved {
             self.db.put_contact(&contact)?;
         }
-        if leads || moved || message.maps {
+        if maps || moved {
             self.mirror_chat(&message.chat_id, &message.client_id, &contact)?;
         }
         Ok(())
+    }
+
+    /// Whether a contact's replies go to a message's chat, now that the contact is known: not if
+    /// the visitor has written in another chat since.
+    fn takes_over(&self, message: &Message, contact: &Contact) -> Result<bool, Stop> {
+        let Some(leader) = self.chat_of_contact(&contact.id)? else {
+            return Ok(true);
+        };
+        let chat = self.db.chat(&message.chat_id)?;
+        let later = chat.is_some_and(|chat| chat.heard_at > leader.heard_at);
+        Ok(message.from_user && later)
     }
 
     /// Why a new message behind this one cannot be at GHL soon; none if it can.

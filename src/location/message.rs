@@ -75,10 +75,10 @@ impl Turn<'_> {
                 status: 400 | 404,
                 why,
                 ..
-            } if !step.remapped && names_mapping(&why) => {
+            } if step.forgot.is_none() && names_mapping(&why) => {
                 self.db.forget_contact(&contact_id)?;
                 step = Step {
-                    remapped: true,
+                    forgot: Some(contact_id),
                     ..Step::default()
                 };
                 item.sent_at = None;

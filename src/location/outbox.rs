@@ -109,14 +109,17 @@ impl Turn<'_> {
         item.reason = Some(reason.words.clone());
         let caller = item.caller.take();
         let work = item.work()?;
-        if work.is_set_up() {
-            self.db.remove(item.seq)?;
-        } else {
+        // A contact that was asked for has no words in it that could get lost.
+        let is_letter = !work.is_set_up() && work != Work::Contact;
+        if is_letter {
             self.db.put(&item)?;
+        } else {
+            self.db.remove(item.seq)?;
         }
+        let event = if is_letter { "dead_letter" } else { "given_up" };
         self.log(
             "error",
-            "dead_letter",
+            event,
             json!({"item": item.seq, "code": reason.code}),
         );
         if let Some(caller) = caller {

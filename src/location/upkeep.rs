@@ -79,7 +79,7 @@ impl Turn<'_> {
                     None => self.no_field(item, "GHL made a custom field without an id".into()),
                 }
             }
-            // A scope that was not granted will not be granted by waiting.
+            // A scope that was not granted will not be granted by waiting a little.
             (kind, Verdict::Refused { why, .. }) if kind != CallKind::Tag => {
                 self.no_field(item, why)
             }
@@ -118,7 +118,7 @@ impl Turn<'_> {
         self.field_settled(item)
     }
 
-    /// Whoever has waited too long for the custom field asks for it again.
+    /// Whoever has waited too long for the custom field goes on without it.
     pub fn release_field_waiters(&mut self) -> Result<(), Stop> {
         match self.db.next_field_waiter()? {
             Some(due) if due <= self.now => Ok(self.db.release_field(self.now)?),
@@ -144,6 +144,9 @@ impl Turn<'_> {
             self.pulse.trimmed_at = self.now;
         }
         if self.connected() {
+            if matches!(self.location.field, Field::Unavailable { .. }) {
+                self.set_up_field(Stage::Upkeep)?;
+            }
             return Ok(());
         }
         for seq in self.db.parked_before(self.now - MEMORY)? {

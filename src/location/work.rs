@@ -11,10 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Work {
     /// A message for GHL's inbox.
     Message(Message),
@@ -113,20 +110,28 @@ impl Work {
     /// The sending of an event.
     pub fn event(key: &str, event: &vcx::Event) -> Self {
         let message = match event {
-            vcx::Event::MessageCreated { message_id, client_id, vcx_conversation_id, .. } => {
-                Some(AgentMessage {
-                    message_id: message_id.clone(),
-                    client_id: client_id.clone(),
-                    chat_id: vcx_conversation_id.clone(),
-                })
-            }
+            vcx::Event::MessageCreated {
+                message_id,
+                client_id,
+                vcx_conversation_id,
+                ..
+            } => Some(AgentMessage {
+                message_id: message_id.clone(),
+                client_id: client_id.clone(),
+                chat_id: vcx_conversation_id.clone(),
+            }),
             vcx::Event::ConversationUpdated { .. }
             | vcx::Event::MessageFailed { .. }
             | vcx::Event::LocationConnected { .. }
             | vcx::Event::LocationDisconnected { .. } => None,
         };
         let (key, name) = (key.to_owned(), event.name().to_owned());
-        Self::Event(Event { key, name, body: text(event), message })
+        Self::Event(Event {
+            key,
+            name,
+            body: text(event),
+            message,
+        })
     }
 }
 
@@ -202,9 +207,10 @@ pub struct Step {
     /// GHL made no conversation when asked: the message makes it.
     #[serde(skip_serializing_if = "is_false")]
     pub no_conversation: bool,
-    /// The mapping was forgotten once because GHL did not know it.
-    #[serde(skip_serializing_if = "is_false")]
-    pub remapped: bool,
+    /// The contact that was forgotten, once, because GHL did not know it: the search, which lags,
+    /// may still bring it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forgot: Option<String>,
 }
 
 /// Whether a message is in GHL.

@@ -492,6 +492,9 @@ impl World {
 
     /// One input and nothing else.
     pub fn turn(&mut self, input: Input) {
+        if std::env::var("DBG").is_ok() {
+            println!("{} {input:?}", self.now - START);
+        }
         let outputs = self
             .handle(&input)
             .unwrap_or_else(|fault| panic!("{fault}: {input:?}"));
@@ -541,6 +544,9 @@ impl World {
 
     /// Does what the host does with outputs.
     pub fn perform(&mut self, outputs: Vec<Output>) {
+        if std::env::var("DBG").is_ok() {
+            println!("    {outputs:?}");
+        }
         let mut mirrors = Vec::new();
         for output in outputs {
             let wire = serde_json::to_value(&output).unwrap();
