@@ -222,8 +222,8 @@ function npm(name, ...args) {
 }
 
 const WASM = 'wasm32-unknown-unknown';
-// The one test file that is about WASM; the others need SQLite or a process.
-const WASM_TESTS = ['--target', WASM, '--test', 'wasm'];
+// The test files that make sense in WASM; the others need SQLite or a process.
+const WASM_TESTS = ['--target', WASM, '--test', 'wasm', '--test', 'signature', '--test', 'seal'];
 const CLIPPY = ['clippy', '--locked'];
 const DENY = ['--', '-D', 'warnings'];
 // What a reader of a failure need not see.

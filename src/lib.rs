@@ -20,6 +20,8 @@
 //! Nothing here reads a clock, draws random numbers or opens a connection: the host hands in the
 //! first two as arguments and does the third.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 pub mod edge;
 pub mod error;
 pub mod ghl;
@@ -34,4 +36,4 @@ pub mod store;
 pub mod token;
 pub mod vcx;
 #[cfg(target_arch = "wasm32")]
-mod wasm;
+pub mod wasm;

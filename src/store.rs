@@ -642,6 +642,8 @@ impl<'a> Store<'a> {
     }
 }
 
+/// Later than any time: the largest integer that a Durable Object binds exactly.
+pub const NEVER: i64 = (1 << 53) - 1;
 const SCHEMA_VERSION: i64 = 1;
 /// Rows that one trim takes from one table; [`TRIM`] has the same number in its text.
 const TRIM_ROWS: i64 = 500;

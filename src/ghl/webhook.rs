@@ -126,7 +126,8 @@ impl Webhook {
             return None;
         }
         // The guide reads `body.data`; real bodies are flat (FACTS §4.2).
-        let nested = body["data"].is_object() && text(&body, &["/locationId"]).is_none();
+        let flat = ["/contactId", "/conversationId", "/messageId", "/id"];
+        let nested = body["data"].is_object() && text(&body, &flat).is_none();
         let fields = if nested { &body["data"] } else { &body };
         let either = |name: &str| {
             let path = format!("/{name}");

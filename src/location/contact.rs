@@ -126,7 +126,12 @@ impl Turn<'_> {
         }))
     }
 
-    fn find_contact(&mut self, mut item: Item, step: Step, client: &Client) -> Result<(), Stop> {
+    fn find_contact(
+        &mut self,
+        mut item: Item,
+        mut step: Step,
+        client: &Client,
+    ) -> Result<(), Stop> {
         let field = match &self.location.field {
             Field::Known { id } => Some(id.clone()),
             Field::Unavailable { .. } => None,
@@ -156,6 +161,7 @@ impl Turn<'_> {
                 )
             }
             Some(_) | None => {
+                step.told = Some(client.wanted.clone());
                 let details = self.new_details(client, step.plain);
                 let by_upsert = details.email.is_some() || details.phone.is_some();
                 let make = if by_upsert {
@@ -197,7 +203,11 @@ impl Turn<'_> {
             client_id: &client.id,
         });
         let request = ghl::update_contact(self.settings, contact_id, &client.wanted, field);
-        self.launch(item, step, CallKind::Update, request)
+        let step = Step {
+            told: Some(client.wanted.clone()),
+            ..step.clone()
+        };
+        self.launch(item, &step, CallKind::Update, request)
     }
 
     pub fn contact_answered(
@@ -325,7 +335,7 @@ impl Turn<'_> {
                 } else {
                     Made::Elsewhere
                 };
-                let sent = client.wanted.clone();
+                let sent = step.told.take().unwrap_or_default();
                 self.learn_contact(client, id, made, sent)?;
                 self.ready_at(item, &step, self.now)
             }
@@ -393,7 +403,7 @@ impl Turn<'_> {
             }
             Verdict::Refused { status, why, .. } => {
                 // Not asked for again before vCX says something else.
-                client.sent = client.wanted.clone();
+                client.sent = step.told.unwrap_or_default();
                 self.db.put_client(&client)?;
                 let words = format!("GHL refused the contact's details with {status}: {why}");
                 return self.give_up(item, Reason::new("contact_refused", words));
@@ -404,8 +414,12 @@ impl Turn<'_> {
                 return self.put_off(item, &step, reason, after);
             }
         }
-        client.sent = client.wanted.clone();
+        client.sent = step.told.unwrap_or_default();
         self.db.put_client(&client)?;
+        if differs(&client) {
+            // vCX has said more meanwhile.
+            return self.ready_at(item, &Step::default(), self.now);
+        }
         let contact_id = client.contact_id.clone().unwrap_or_default();
         self.contact_done(item, &contact_id)
     }

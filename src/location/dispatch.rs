@@ -79,7 +79,7 @@ impl Turn<'_> {
         } else {
             request
         };
-        let attempt = self.to_flight(&mut item, step, kind)?;
+        let attempt = self.board_flight(&mut item, step, kind)?;
         self.out.push(Output::Call {
             call: item_call(item.seq),
             attempt,
@@ -96,7 +96,7 @@ impl Turn<'_> {
         object: String,
         ask: super::Ask,
     ) -> Result<(), Stop> {
-        let attempt = self.to_flight(&mut item, &Step::default(), CallKind::Tell)?;
+        let attempt = self.board_flight(&mut item, &Step::default(), CallKind::Tell)?;
         let call = item_call(item.seq);
         self.out.push(Output::Tell {
             call,
@@ -108,7 +108,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn to_flight(&mut self, item: &mut Item, step: &Step, kind: CallKind) -> Result<i64, Stop> {
+    fn board_flight(&mut self, item: &mut Item, step: &Step, kind: CallKind) -> Result<i64, Stop> {
         let mut step = step.clone();
         step.call = Some(kind);
         step.generation = self.location.generation;

@@ -180,9 +180,13 @@ impl Turn<'_> {
             return Ok(());
         };
         let maps = message.maps || contact.chat_id.is_none();
-        let leads = maps && self.takes_over(message, &contact)?;
+        let leader = match maps {
+            true => self.new_leader(message, &contact)?,
+            false => None,
+        };
+        let leads = leader.is_some();
         if leads {
-            contact.chat_id = Some(message.chat_id.clone());
+            contact.chat_id = leader;
         }
         let moved =
             conversation_id.is_some() && contact.conversation_id.as_deref() != conversation_id;
@@ -198,15 +202,19 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Whether a contact's replies go to a message's chat, now that the contact is known: not if
-    /// the visitor has written in another chat since.
-    fn takes_over(&self, message: &Message, contact: &Contact) -> Result<bool, Stop> {
-        let Some(leader) = self.chat_of_contact(&contact.id)? else {
-            return Ok(true);
+    /// The chat that a contact's replies go to from now on, if a message has made the contact known
+    /// to its client: the one that the visitor wrote in last, here or as another client.
+    fn new_leader(&self, message: &Message, contact: &Contact) -> Result<Option<String>, Stop> {
+        let Some(chat) = self.db.chat(&message.chat_id)? else {
+            return Ok(None);
         };
-        let chat = self.db.chat(&message.chat_id)?;
-        let later = chat.is_some_and(|chat| chat.heard_at > leader.heard_at);
-        Ok(message.from_user && later)
+        let latest = self.db.latest_chat(&chat.lane)?;
+        let latest = latest.filter(|latest| latest.heard_at > 0).unwrap_or(chat);
+        match self.chat_of_contact(&contact.id)? {
+            Some(leader) if leader.lane == latest.lane => Ok(None),
+            Some(leader) if leader.heard_at >= latest.heard_at => Ok(None),
+            Some(_) | None => Ok(Some(latest.id)),
+        }
     }
 
     /// Why a new message behind this one cannot be at GHL soon; none if it can.
@@ -253,24 +261,34 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Whether a text went to and fro too often to be people's: the loop brake. Only a text that
-    /// comes back from the other side counts, so that nobody is stopped for repeating himself.
+    /// Whether two sides went on with the same texts too long and too fast to be people: the loop
+    /// brake. Only an answer counts, so that nobody is stopped for repeating himself.
     pub fn brake(&mut self, client: &mut Client, body: &str, side: Side) -> bool {
-        let hash = Some(hex(&digest(&[body.as_bytes()])[..8]));
+        let hash = hex(&digest(&[body.as_bytes()])[..8]);
         let (mine, theirs) = match side {
-            Side::Said => (&mut client.said, &client.heard),
-            Side::Heard => (&mut client.heard, &client.said),
+            Side::Said => (&mut client.said, &mut client.heard),
+            Side::Heard => (&mut client.heard, &mut client.said),
         };
-        let echo = *theirs == hash && self.now - client.echo_at < ECHO_PAUSE;
-        let echo = echo || (*theirs == hash && client.echoes == 0);
-        *mine = hash;
-        if echo {
-            client.echoes += 1;
-            client.echo_at = self.now;
-        } else {
-            client.echoes = 0;
+        let is_same = |text: &Option<String>| {
+            text.as_deref().is_some_and(|text| text.trim_end_matches(ANSWERED) == hash)
+        };
+        let repeats = is_same(mine) || is_same(theirs);
+        let unanswered = theirs.take_if(|text| !text.ends_with(ANSWERED));
+        let answers = unanswered.is_some();
+        if let Some(text) = unanswered {
+            *theirs = Some(text + ANSWERED);
         }
-        client.echoes > ECHOES
+        *mine = Some(hash);
+        let fast = self.now - client.echo_at < ECHO_PAUSE;
+        match (repeats, answers) {
+            (false, _) => client.echoes = 0,
+            (true, false) => {}
+            (true, true) => {
+                client.echoes = if fast { client.echoes + 1 } else { 1 };
+                client.echo_at = self.now;
+            }
+        }
+        repeats && fast && client.echoes > ECHOES
     }
 
     fn push_braked(&mut self, caller: &str, client: &Client, id: &str) -> Result<(), Stop> {
@@ -280,8 +298,8 @@ impl Turn<'_> {
             "loop_brake",
             json!({ "side": "vcx", "messageId": id }),
         );
-        let detail = "this text keeps coming back from GHL: vCX and GHL echo each other, \
-                      so it is not passed on; find the bot or workflow that repeats it";
+        let detail = "vCX and GHL keep answering each other with the same texts, so this one is not \
+                      passed on; find the bot or workflow that repeats itself";
         self.note_brake(detail);
         let problem = Problem::new(Code::Rejected, detail).with("messageId", id);
         self.answer(caller, problem.response());
@@ -325,6 +343,8 @@ fn fingerprint(push: &Push) -> String {
     hex(&hash[..16])
 }
 
-/// Echoes in a row, each soon after the one before, that trip the brake.
+/// Ends the hash of a text that the other side has answered.
+const ANSWERED: &str = ".";
+/// Answers in a row, each soon after the one before, that trip the brake.
 const ECHOES: i64 = 10;
 const ECHO_PAUSE: i64 = 60_000;

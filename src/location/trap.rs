@@ -6,13 +6,13 @@ use super::turn::{Stop, Turn, text};
 use super::work::{CallKind, Work, called_item};
 use super::{Ask, Input, from_ghl};
 use crate::http::Outcome;
-use crate::store::{Item, Stage};
+use crate::store::{Item, NEVER, Stage};
 use serde_json::json;
 
 impl Turn<'_> {
     /// The object was constructed: no call of before will be answered.
     pub fn started(&mut self) -> Result<(), Stop> {
-        self.lost_flights(i64::MAX)?;
+        self.lost_flights(NEVER)?;
         self.lose_token_call()?;
         self.db.mirror_all_again()?;
         self.note_waiting()

@@ -3,6 +3,7 @@
 use super::Ask;
 use super::turn::{parse, text};
 use crate::error::Fault;
+use crate::ghl::Details;
 use crate::ghl::webhook::Words;
 use crate::store::Item;
 use crate::vcx;
@@ -204,6 +205,9 @@ pub struct Step {
     /// A creation was not answered clearly: what a search now finds is ours.
     #[serde(skip_serializing_if = "is_false")]
     pub created: bool,
+    /// What a creation or an update under way tells GHL of the visitor; vCX may say more meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Details>,
     /// GHL made no conversation when asked: the message makes it.
     #[serde(skip_serializing_if = "is_false")]
     pub no_conversation: bool,

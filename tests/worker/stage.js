@@ -2,100 +2,168 @@
  * The built Worker in workerd, beside the sandbox.
  */
 
-import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Miniflare } from 'miniflare';
 import { startSandbox } from '../../js/sandbox/index.js';
+import { freePort, startWorker } from '../../scripts/workerd.mjs';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+/** @import { ModuleDefinition } from 'miniflare' */
+/** @import { Entry } from '../../js/sandbox/traffic.js' */
 
-/**
- * Starts dist/ (what `wrangler deploy` uploads) in workerd.
- * @param {object} options
- * @param {Record<string, string>} options.vars the Worker's settings
- * @param {string} [options.state] a folder that outlives the Worker
- * @param {string} [options.dist] another build
- * @param {(line: Record<string, any>) => void} [options.onLog] what it logs
- * @param {number} [options.port]
- */
-export async function startWorker({ vars, state, dist = join(root, 'dist'), onLog, port = 0 }) {
-  const files = readdirSync(dist).filter((file) => /\.(js|wasm)$/.test(file));
-  const modules = files
-    .sort((a, b) => Number(b.endsWith('.js')) - Number(a.endsWith('.js')))
-    .map((file) => ({
-      type: /** @type {const} */ (file.endsWith('.js') ? 'ESModule' : 'CompiledWasm'),
-      path: join(dist, file),
-    }));
-  const [, compatibilityDate] =
-    readFileSync(join(root, 'wrangler.toml'), 'utf8').match(/^compatibility_date = "(.*)"$/m) ?? [];
-  const miniflare = new Miniflare({
-    host: '127.0.0.1',
-    port,
-    modules,
-    modulesRoot: dist,
-    compatibilityDate,
-    kvNamespaces: ['KV'],
-    durableObjects: { LOCATION: { className: 'Location', useSQLite: true } },
-    bindings: vars,
-    handleRuntimeStdio(stdout, stderr) {
-      stdout.setEncoding('utf8').on('data', (text) => lines(text, onLog));
-      stderr.setEncoding('utf8').on('data', (text) => lines(text, onLog));
-    },
-    ...(state && { kvPersist: join(state, 'kv'), durableObjectsPersist: join(state, 'do') }),
-  });
-  const url = (await miniflare.ready).origin;
-  return { url, miniflare, close: () => miniflare.dispose() };
-}
+/** @typedef {Record<string, any>} Line one line of the Worker's log */
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** @typedef {Awaited<ReturnType<typeof startStage>>} Stage */
 
 /**
  * A Worker and a sandbox that know each other.
- * @param {{ sandbox?: Parameters<typeof startSandbox>[0], vars?: Record<string, string>, state?: string }} [options]
+ * @param {object} [options]
+ * @param {Parameters<typeof startSandbox>[0]} [options.sandbox]
+ * @param {Record<string, string | undefined>} [options.vars] beside, or instead of, the sandbox's; undefined leaves one out
+ * @param {ModuleDefinition[]} [options.modules] put around the build: the first is the entry
  */
-export async function startStage({ sandbox: sandboxOptions, vars, state } = {}) {
+export async function startStage({ sandbox: sandboxOptions, vars, modules } = {}) {
   const port = await freePort();
   const sandbox = await startSandbox({ workerUrl: `http://127.0.0.1:${port}`, ...sandboxOptions });
-  /** @type {Record<string, any>[]} */
+  const state = mkdtempSync(join(tmpdir(), 'vcx-ghl-'));
+  const settings = Object.entries({ ...sandbox.workerVars(), ...vars }).filter(([, value]) => value !== undefined);
+  /** @type {Line[]} */
   const logs = [];
-  const worker = await startWorker({
-    vars: { ...sandbox.workerVars(), ...vars },
-    state,
-    onLog: (line) => logs.push(line),
-    port,
-  });
+  const start = () =>
+    startWorker({
+      vars: /** @type {Record<string, string>} */ (Object.fromEntries(settings)),
+      state,
+      modules,
+      onLog: (line) => logs.push(line),
+      port,
+    });
+  let worker = await start();
+  const { ghl, vcx } = sandbox;
+
   return {
     sandbox,
-    worker,
+    ghl,
+    vcx,
+    /** The Worker's folder. */
+    state,
     logs,
+    url: worker.url,
+    get worker() {
+      return worker;
+    },
+
+    /** A location of its own, with the app in it and the custom field set up. */
+    async connect() {
+      const { id } = ghl.addLocation();
+      await ghl.install({ locationId: id, visit: true });
+      await sandbox.waitFor(isSetUp(id), { what: 'the custom field' });
+      return id;
+    },
+
+    /**
+     * A visitor's message, and what the Worker answered.
+     * @param {string} locationId
+     * @param {string} clientId
+     * @param {Record<string, unknown>} [more]
+     */
+    push: (locationId, clientId, more) => vcx.push(message(locationId, clientId, more)),
+
+    /** `GET /locations/{id}`. @param {string} locationId */
+    async health(locationId) {
+      return (await vcx.call('GET', `/locations/${locationId}`)).body;
+    },
+
+    /** The calls to GHL from here on, `METHOD /path`, ids left out. */
+    watch() {
+      const { n } = sandbox.traffic.at(-1) ?? { n: 0 };
+      return () => sandbox.traffic.filter((entry) => entry.n > n && entry.to === 'ghl').map(call);
+    },
+
+    /** What GHL has of a chat, oldest first. @param {string} locationId */
+    inbox: (locationId) => [...ghl.state.messages.values()].filter((message) => message.locationId === locationId),
+
+    /**
+     * The event with which vCX took a message, or another.
+     * @param {(event: Record<string, any>) => boolean} matches
+     * @param {string} [what]
+     * @param {number} [timeoutMs]
+     */
+    event: (matches, what = 'the event', timeoutMs = 5_000) =>
+      sandbox.waitFor(() => vcx.events.find(({ body }) => matches(body)), { what, timeoutMs }),
+
+    /** Ends workerd as a power cut does. */
+    async kill() {
+      const pid = pidOf(port);
+      process.kill(pid, 'SIGKILL');
+      await worker.close();
+      return pid;
+    },
+    /** A new workerd on the same state. */
+    async restart() {
+      worker = await start();
+    },
+
     async close() {
       await worker.close();
       await sandbox.close();
+      rmSync(state, { recursive: true, force: true });
     },
   };
 }
 
-/** A port that nobody listens on: the sandbox has to know the Worker's before the Worker starts. */
-export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
+/**
+ * Asks until the answer is yes: for what no event tells of.
+ * @param {() => Promise<unknown>} check
+ * @param {string} what
+ * @param {number} [timeoutMs]
+ */
+export async function until(check, what, timeoutMs = 5_000) {
+  const end = Date.now() + timeoutMs;
+  while (!(await check())) {
+    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms for ${what}; it did not happen`);
+    await setTimeout(50);
+  }
 }
 
 /**
- * @param {string} text
- * @param {((line: Record<string, any>) => void) | undefined} onLog
+ * A visitor's message as vCX pushes it.
+ * @param {string} locationId
+ * @param {string} clientId
+ * @param {Record<string, unknown>} [more]
  */
-function lines(text, onLog) {
-  for (const line of text.split('\n').filter((line) => line.trim())) {
-    try {
-      onLog?.(JSON.parse(line));
-    } catch {
-      onLog?.({ level: 'text', text: line });
-    }
-  }
+export function message(locationId, clientId, more) {
+  return {
+    locationId,
+    clientId,
+    vcxConversationId: `chat-${clientId}`,
+    fromUser: true,
+    body: 'Hello',
+    timestamp: Date.now(),
+    messageId: randomUUID(),
+    email: `${clientId}@example.com`,
+    ...more,
+  };
+}
+
+/** @param {Entry} entry */
+const call = ({ method, path }) => `${method} ${path.split('?')[0].replace(/\b(?:con|cnv|msg|loc)\w{15,}/, '{id}')}`;
+
+/** @param {string} locationId @returns {(entry: Entry) => boolean} */
+const isSetUp =
+  (locationId) =>
+  ({ method, path, status }) =>
+    method === 'POST' && path === `/locations/${locationId}/customFields` && status === 201;
+
+/** @param {number} port */
+function pidOf(port) {
+  const list = execFileSync('ps', ['-A', '-ww', '-o', 'pid=,args='], { encoding: 'utf8' });
+  const line = list.split('\n').find((text) => text.includes(`entry=127.0.0.1:${port} `));
+  if (!line) throw new Error(`no workerd listens on ${port}`);
+  return Number.parseInt(line, 10);
 }
