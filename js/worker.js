@@ -71,20 +71,20 @@ async function steps(request, env) {
 }
 
 /**
- * The body's bytes; undefined when there are more than `limit`.
+ * The body's bytes; undefined when there are more than `limit`. Those are read all the same: who still sends when the answer
+ * comes may never see it.
  * @param {Request} request
  * @param {number} limit
  */
 async function read(request, limit) {
   if (!request.body) return new Uint8Array();
-  if (Number(request.headers.get('content-length') ?? 0) > limit) return undefined;
   const chunks = [];
   let length = 0;
   for await (const chunk of request.body) {
     length += chunk.byteLength;
-    if (length > limit) return undefined;
-    chunks.push(chunk);
+    if (length <= limit) chunks.push(chunk);
   }
+  if (length > limit) return undefined;
   if (chunks.length === 1) return chunks[0];
   const bytes = new Uint8Array(length);
   let at = 0;

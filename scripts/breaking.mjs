@@ -1,7 +1,6 @@
 // `--break`: one call of the demo, refused for good, to see what a failure looks like.
 
 import { createServer, request } from 'node:http';
-import { Problem } from './run.mjs';
 import { isCall } from './transcript.mjs';
 
 /** @import { Sandbox } from '../js/sandbox/index.js' */
@@ -11,11 +10,6 @@ import { isCall } from './transcript.mjs';
  * @param {Sandbox} sandbox
  */
 export function breakCall(name, sandbox) {
-  if (!/^[A-Z]+ \/\S*( \S+)?$/.test(name)) {
-    throw new Problem(
-      `--break takes a line of the transcript, such as "POST /conversations/messages/inbound", not "${name}".`,
-    );
-  }
   const [method, path, type] = name.split(' ');
   const pattern = path
     .split('?')[0]

@@ -12,7 +12,10 @@ import { guide, live } from './live.mjs';
 import { prepare } from './prepare.mjs';
 import { Problem, program, root, say } from './run.mjs';
 import { play } from './story.mjs';
-import { createPen } from './transcript.mjs';
+import { createPen, logged } from './transcript.mjs';
+
+// GHL's own schedule is slower still; here a refused webhook should be seen once, not five times.
+const retry = { max: 12, baseMs: 5_000, maxMs: 60_000, timeoutMs: 10_000 };
 
 const HELP = `npm run demo -- [options]
 
@@ -76,7 +79,7 @@ async function open({ port: first, break: broken }) {
   const forget = () => rmSync(state, { recursive: true, force: true });
   process.once('exit', forget);
 
-  const sandbox = await startSandbox({ ghlPort, vcxPort, workerUrl: `http://127.0.0.1:${port}` });
+  const sandbox = await startSandbox({ ghlPort, vcxPort, workerUrl: `http://127.0.0.1:${port}`, retry });
   const breaking = broken ? breakCall(broken, sandbox) : undefined;
   const workerPort = breaking ? await freePort() : port;
   const closeGate = await breaking?.openGate({ port, workerPort });
@@ -92,7 +95,9 @@ async function open({ port: first, break: broken }) {
       logs.push(line);
       for (const listener of listeners) listener(line);
     },
-  }).catch((error) => {
+  }).catch(async (error) => {
+    closeGate?.();
+    await sandbox.close();
     const said = logs.map(({ text, ...line }) => text ?? JSON.stringify(line)).join('\n');
     throw new Problem(`workerd did not start: ${error.message}`, said);
   });
@@ -128,8 +133,9 @@ function withLog(logs) {
   return (/** @type {unknown} */ error) => {
     const lines = logs.filter(({ level }) => level !== 'info').slice(-5);
     if (!(error instanceof Problem) || !lines.length) throw error;
-    const said = lines.map((line) => `  ${line.text ?? JSON.stringify(line)}`).join('\n');
-    throw new Problem(`${error.message}\n\nThe Worker’s log has:\n${said}`);
+    throw new Problem(
+      `${error.message}\n\nThe Worker’s log says:\n${lines.map((line) => `  ${logged(line)}`).join('\n')}`,
+    );
   };
 }
 
@@ -160,9 +166,12 @@ function readOptions() {
     const port = values.port === undefined ? (values.once ? 0 : 8787) : Number(values.port);
     if (!Number.isInteger(port) || port < 0 || port > 65_533)
       throw new Error(`--port is a number up to 65533, not ${values.port}`);
+    if (values.break && !/^[A-Z]+ \/\S*( \S+)?$/.test(values.break)) {
+      throw new Error(`--break takes a line of the transcript, not "${values.break}"`);
+    }
     return { ...values, port, build: !values['no-build'] };
   } catch (error) {
-    throw new Problem(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    throw new Problem(`${HELP}\n${error instanceof Error ? error.message : error}`);
   }
 }
 

@@ -1,7 +1,7 @@
 // What the demo says while it stays up: what there is to try, and what goes on.
 
 import { CHAT } from './story.mjs';
-import { clip, tell } from './transcript.mjs';
+import { logged, tell } from './transcript.mjs';
 
 /** @import { Entry } from '../js/sandbox/traffic.js' */
 /** @import { Sandbox } from '../js/sandbox/index.js' */
@@ -14,49 +14,57 @@ export function guide({ ghl, vcx, workerUrl }, pen) {
   const [{ id: contactId }] = ghl.state.contacts.values();
   const message = { locationId, ...CHAT, fromUser: true, body: 'Yes, see you then!' };
   const reply = { contactId, message: 'Great. Bring your insurance card, please.' };
-  // A new time on each run, so that it is a new message and not a repeat of the last.
+  // The time is of the moment that the line is run: with the same time it would be a repeat, not another message.
   const timed = `${JSON.stringify(message).slice(0, -1)},"timestamp":'$(date +%s000)'}`;
   return `
-${pen.bold('It stays up now. Ctrl-C ends it.')}
+${pen.bold('Everything stays up now; Ctrl-C ends it.')}
 
   Worker  ${workerUrl}
   GHL     ${ghl.url}
   vCX     ${vcx.origin}
 
-${pen.bold('Write as the visitor')}, as vCX’s backend does:
+${pen.bold('Write as the visitor')}
 
 curl -X POST ${workerUrl}/push-message \\
   -H 'Authorization: Bearer ${vcx.apiKey}' \\
   -H 'Content-Type: application/json' \\
-  -d '${timed}'
+  -d '${broken(timed, 'vcxConversationId', 'timestamp')}'
 
-${pen.bold('Answer as the agent:')}
+${pen.bold('Answer as the agent')}
 
 curl -X POST ${ghl.url}/_sandbox/reply \\
   -H 'Content-Type: application/json' \\
-  -d '${JSON.stringify(reply)}'
+  -d '${broken(JSON.stringify(reply), 'message')}'
 
-${pen.bold('Look')} at
+${pen.bold('Ask how the location is')}
 
-  GHL’s inbox            ${ghl.url}/_sandbox/state
-  what vCX received      ${ghl.url}/_sandbox/events
-  all levers of the GHL  ${ghl.url}/_sandbox
-  installing by hand     ${workerUrl}/install
-  every route            ${workerUrl}/openapi.json
-  how the location is    curl -H 'Authorization: Bearer ${vcx.apiKey}' \\
-                           ${workerUrl}/locations/${locationId}
+curl ${workerUrl}/locations/${locationId} \\
+  -H 'Authorization: Bearer ${vcx.apiKey}'
 
-For the README’s examples:
+${pen.bold('Look')}
 
-export WORKER=${workerUrl} LOCATION=${locationId} \\
-  KEY=${vcx.apiKey}
+  GHL’s inbox                  ${ghl.url}/_sandbox/state
+  what vCX received            ${ghl.url}/_sandbox/events
+  what else the GHL can do     ${ghl.url}/_sandbox
+  the install, in a browser    ${workerUrl}/install
+  every route of the Worker    ${workerUrl}/openapi.json
 
-${pen.bold('What goes on from here:')}
+${pen.bold('For the examples in the README')}
+
+export WORKER=${workerUrl} LOCATION=${locationId}
+export KEY=${vcx.apiKey}
+
+${pen.bold('What is called from here on')}
 `;
 }
 
+/** With a new line before some of the fields. @param {string} json @param {string[]} fields */
+const broken = (json, ...fields) =>
+  fields.reduce((text, field) => text.replace(`,"${field}"`, `,\n       "${field}"`), json);
+
 /**
- * Prints every call as it is answered. Calls to the Worker that the sandbox did not make are known from the Worker's log.
+ * Prints the calls as they are answered, in the order they were made. Those to the Worker that the sandbox did not make are
+ * known from the Worker's log.
  * @param {Pick<Stage, 'sandbox' | 'onLog'>} stage
  * @param {Pen} pen
  * @param {(text: string) => void} print
@@ -64,36 +72,47 @@ ${pen.bold('What goes on from here:')}
 export function live({ sandbox, onLog }, pen, print) {
   const began = Date.now();
   let last = began;
-  /** @type {string[]} */
-  const recorded = [];
-
-  /** @param {string} text */
-  function show(text) {
-    if (Date.now() - last > BREATH_MS) print('');
-    last = Date.now();
-    print(text);
-  }
+  /** @type {Entry[]} */
+  let recorded = [];
+  /** @type {Entry[]} */
+  let requests = [];
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
 
   sandbox.onTraffic((entry) => {
     if (!entry.n || entry.status === null) return;
-    if (entry.to === 'worker') recorded.push(keyOf(entry));
-    show(tell(entry, pen));
+    recorded.push(entry);
+    wait();
   });
   onLog((line) => {
-    if (line.level !== 'info')
-      return show(`   ${pen.red('Worker’s log:')} ${clip(line.text ?? JSON.stringify(line), 500)}`);
-    if (line.event !== 'request' || line.at < began) return;
-    // The Worker may be quicker with its log than with its answer.
-    setTimeout(() => {
-      const index = recorded.indexOf(keyOf(/** @type {any} */ (line)));
-      if (index >= 0) recorded.splice(index, 1);
-      else show(tell(/** @type {any} */ ({ ...line, to: 'worker', kind: 'you' }), pen));
-    }, LATE_MS);
+    if (line.event !== 'request') return line.level !== 'info' && print(`   ${pen.red(logged(line))}`);
+    if (line.at < began) return;
+    requests.push(/** @type {any} */ ({ ...line, n: 0, to: 'worker', kind: 'you' }));
+    wait();
   });
+
+  function wait() {
+    clearTimeout(timer);
+    timer = setTimeout(show, QUIET_MS);
+  }
+
+  function show() {
+    const known = recorded.filter(({ to }) => to === 'worker').map(keyOf);
+    const others = requests.filter((request) => {
+      const index = known.indexOf(keyOf(request));
+      if (index >= 0) known.splice(index, 1);
+      return index < 0;
+    });
+    const calls = [...others, ...recorded].sort((a, b) => a.at - b.at || a.n - b.n);
+    if (Date.now() - last > BREATH_MS) print('');
+    last = Date.now();
+    for (const entry of calls) print(tell(entry, pen));
+    [recorded, requests] = [[], []];
+  }
 }
 
-/** @param {Pick<Entry, 'method' | 'path' | 'status'>} call */
+/** @param {Entry} call */
 const keyOf = ({ method, path, status }) => `${method} ${path.split('?')[0]} ${status}`;
 
+const QUIET_MS = 250;
 const BREATH_MS = 2_000;
-const LATE_MS = 150;

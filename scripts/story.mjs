@@ -130,37 +130,34 @@ export async function play(sandbox, { pen, print, limitMs = 12_000 }) {
  */
 async function perform(step, sandbox, calls, limitMs) {
   const missing = () => step.needs.filter((name) => !calls().some((entry) => isDone(entry) && isCall(entry, name)));
-  const acting = (async () => step.act(sandbox, recordedIn(sandbox)))().then(
-    () => '',
-    (error) => String(error.message),
-  );
-  const over = sandbox
-    .waitFor(() => calls().some(isBad) || missing().length === 0, { timeoutMs: limitMs })
-    .then(
-      () => '',
-      () => `within ${limitMs / 1000} s`,
-    );
-  const why = await Promise.race([over, acting.then((thrown) => thrown || over)]);
+  let thrown = '';
+  const acting = (async () => step.act(sandbox, recordedIn(sandbox)))().catch((error) => {
+    thrown = String(error.message);
+  });
+  const limit = { timeoutMs: limitMs };
+  const over = sandbox.waitFor(() => calls().some(isBad) || missing().length === 0, limit).then(noop, noop);
+  await Promise.race([over, acting.then(() => (thrown ? undefined : over))]);
   // What was set off meanwhile belongs to the step, too: the answers to those who called, and GHL's webhooks.
-  const settled = acting
-    .then(() => calls().some(isBad) || sandbox.ghl.settled())
-    .then(() => sandbox.waitFor(() => calls().every(isDone)));
-  await Promise.race([settled.catch(() => {}), pause(SETTLE_MS, undefined, { ref: false })]);
+  const quiet = () => Promise.race([sandbox.ghl.settled(), sandbox.waitFor(() => calls().some(isBad))]);
+  const settled = acting.then(quiet).then(() => sandbox.waitFor(() => calls().every(isDone)));
+  await Promise.race([settled.catch(noop), pause(SETTLE_MS, undefined, { ref: false })]);
 
   // What the Worker's own calls met is the cause of what the Worker then answered.
   const refused = calls().filter(isBad);
   const cause = refused.find(({ to }) => to !== 'worker') ?? refused[0];
   if (cause) return refusal(cause);
+  if (thrown) return thrown;
   const open = calls().filter((entry) => !isDone(entry));
-  if (open.length) return `${open.map(nameOf).join(', ')}: no answer ${why}`;
-  if (missing().length) return `${missing().join(', ')}: not called ${why}`;
+  if (open.length) return `this call was not answered in time: ${open.map(nameOf).join(', ')}`;
+  if (missing().length) return `this call was not made within ${limitMs / 1000} s: ${missing().join(', ')}`;
 }
 
 /** @param {Entry} entry */
 function refusal(entry) {
   const [from, to] = parties(entry).map((name) => ARTICLES[name] ?? name);
   const did = entry.status ? `answered ${entry.status} to` : 'gave no answer to';
-  return `${capital(to)} ${did} ${from}’s ${nameOf(entry)}: ${quote(answerOf(entry), 200)}`;
+  const said = answerOf(entry);
+  return `${to.replace(/^the/, 'The')} ${did} ${from}’s ${nameOf(entry)}${said && `: ${quote(said, 200)}`}`;
 }
 
 /** @param {Sandbox} sandbox @returns {Recorded} */
@@ -181,8 +178,7 @@ const body = ({ requestBody }) => /** @type {any} */ (requestBody) ?? {};
 const answer = ({ responseBody }) => /** @type {any} */ (responseBody) ?? {};
 /** @param {Entry} entry */
 const isDone = ({ status }) => status !== null;
-/** @param {string} text */
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
 /** @type {Record<string, string>} */
 const ARTICLES = { Worker: 'the Worker', Browser: 'the browser' };
+const noop = () => {};
 const SETTLE_MS = 2_000;

@@ -31,8 +31,16 @@ export function tell(entry, pen) {
   ];
   const words = wordsOf(entry);
   if (words) lines.push(INDENT + pen.cyan(quote(words)));
-  if (bad) lines.push(INDENT + pen.red(clip(answerOf(entry))));
+  const said = bad ? answerOf(entry) : '';
+  if (said) lines.push(INDENT + pen.red(clip(said)));
   return lines.join('\n');
+}
+
+/** A line of the Worker's log. @param {Record<string, any>} line */
+export function logged({ text, level, event, at, locationId, ...rest }) {
+  if (text) return clip(text, 500);
+  const details = Object.entries(rest).map(([name, value]) => `${name}: ${value}`);
+  return clip(`${level} ${event} (${details.join(', ')})`, 500);
 }
 
 /** A call's name: `POST /conversations/messages/inbound`, or `POST /webhook INSTALL`. @param {Entry} entry */

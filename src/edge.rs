@@ -12,7 +12,7 @@ use crate::location::{Ask, object_of, object_of_company};
 use crate::settings::Settings;
 use crate::signature::{digest_of, hex};
 use crate::vcx::{self, ContactAsk, Push, StatusAsk};
-use serde::{Deserialize, Serialize};
+use crate::wire::{choice, record};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -34,8 +34,7 @@ pub struct Incoming<'a> {
 }
 
 /// What the host is to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Answer.
     Respond {
@@ -74,8 +73,7 @@ pub enum Step {
 }
 
 /// How to go on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Then {
     /// The code was exchanged.
     Exchanged {
@@ -94,8 +92,7 @@ pub enum Then {
 }
 
 /// What a step brought.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Brought {
     /// The outcome of a request, or an object's answer.
     Outcome {
@@ -112,12 +109,11 @@ pub enum Brought {
 }
 
 /// A key of KV.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
     /// Its name.
     pub name: String,
     /// Its metadata.
-    #[serde(default)]
     pub metadata: Value,
 }
 
@@ -326,7 +322,7 @@ fn webhook(settings: &Settings, signature: Option<&str>, body: &[u8]) -> Result<
     if let Err(refused) = settings.ghl_keys.verify(signature, body) {
         let log = json!({ "level": "warn", "event": "webhook_refused", "code": refused.code() });
         // Without detail: whoever tries signatures learns nothing from the answer.
-        let response = Response::json(401, &json!({ "code": Code::Unauthorized }));
+        let response = Response::json(401, &json!({ "code": Code::Unauthorized.as_str() }));
         return Ok(Step::Respond {
             response,
             log: Some(log.to_string()),
@@ -452,3 +448,20 @@ pub const BODY_LIMIT: usize = 256 * 1024;
 /// The package's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const OPENAPI: &str = include_str!("openapi.json");
+
+choice!(Step {
+    "respond" Respond { response, log },
+    "ask" Ask { object, ask, then },
+    "fetch" Fetch { request, timeout_ms, then },
+    "list" List { prefix, cursor, then },
+});
+choice!(Then {
+    "exchanged" Exchanged { via, reference },
+    "connected" Connected { what },
+    "listed" Listed,
+});
+choice!(Brought {
+    "outcome" Outcome { outcome },
+    "page" Page { keys, cursor },
+});
+record!(Listed { name, metadata });

@@ -1,12 +1,11 @@
 //! Errors: one enum of stable codes, and the one map from code to HTTP answer.
 
 use crate::http::Response;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
 /// What went wrong, as callers see it in `code`. Codes never change their meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// The body is not JSON, or not an object.
     MalformedJson,

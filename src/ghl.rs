@@ -9,21 +9,18 @@ pub mod webhook;
 
 use crate::http::Request;
 use crate::settings::Settings;
+use crate::wire::{Wire, record};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Who a visitor is, as far as the backend told us.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// Full name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// E-mail, verified by the backend.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Phone, verified by the backend.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
 }
 
@@ -301,7 +298,7 @@ fn contact_body(
     details: &Details,
     field: Option<ClientField<'_>>,
 ) -> Value {
-    let mut body = json!(details);
+    let mut body = details.write();
     if let Some(location) = location {
         body["locationId"] = json!(location);
         body["source"] = json!(SOURCE);
@@ -362,3 +359,5 @@ pub const INSTALLED_PAGE: u32 = 100;
 const VERSION: &str = "2021-07-28";
 /// Conversations (FACTS §1.0).
 const CONVERSATIONS_VERSION: &str = "2021-04-15";
+
+record!(Details { name, email, phone });

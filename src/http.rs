@@ -2,13 +2,13 @@
 //!
 //! Not a client: nothing here performs anything.
 
-use serde::{Deserialize, Serialize};
+use crate::wire::{choice, record};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// A request for the host to send.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Method, in capitals.
     pub method: String,
@@ -17,7 +17,6 @@ pub struct Request {
     /// Header names (lower case) and values.
     pub headers: BTreeMap<String, String>,
     /// Body, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }
 
@@ -72,27 +71,20 @@ pub fn path(url: &str) -> &str {
 }
 
 /// A response for the host to give to whoever asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// Status code.
     pub status: u16,
     /// Header names (lower case) and values.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// Body, possibly empty.
-    #[serde(default)]
     pub body: String,
 }
 
 impl Response {
     /// A JSON response.
-    pub fn json(status: u16, body: &impl Serialize) -> Self {
-        Self::text(
-            status,
-            "application/json",
-            serde_json::to_string(body).unwrap_or_default(),
-        )
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::text(status, "application/json", body.to_string())
     }
 
     /// A response of any media type.
@@ -118,8 +110,7 @@ impl Response {
 }
 
 /// What became of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The other side answered.
     Answered(Response),
@@ -142,3 +133,20 @@ impl Outcome {
         }
     }
 }
+
+record!(Request {
+    method,
+    url,
+    headers,
+    body
+});
+record!(Response {
+    status,
+    headers,
+    body
+});
+choice!(Outcome {
+    "answered" Answered (inner),
+    "timedOut" TimedOut,
+    "dropped" Dropped { message },
+});

@@ -37,3 +37,4 @@ pub mod token;
 pub mod vcx;
 #[cfg(target_arch = "wasm32")]
 pub mod wasm;
+pub mod wire;

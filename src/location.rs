@@ -36,13 +36,12 @@ use crate::http::{Outcome, Request, Response};
 use crate::settings::Settings;
 use crate::store::{Sql, Store};
 use crate::vcx::{ContactAsk, Push, StatusAsk};
-use serde::{Deserialize, Serialize};
+use crate::wire::choice;
 use std::collections::BTreeMap;
 use turn::{Recall, Stop, Turn};
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// The object was constructed: whatever was under way before is unclear.
     Started,
@@ -90,8 +89,7 @@ pub enum Input {
 }
 
 /// What is asked of a location.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     /// `POST /push-message`.
     Push {
@@ -152,8 +150,7 @@ pub enum Ask {
 }
 
 /// What to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send this, and feed back [`Input::Answered`].
     Call {
@@ -341,3 +338,35 @@ fn unknown(location_id: &str) -> Response {
 
 const LOCATION: &str = "location:";
 const COMPANY: &str = "company:";
+
+choice!(Input {
+    "started" Started,
+    "asked" Asked { caller, object, ask },
+    "waited" Waited { caller, item },
+    "answered" Answered { call, attempt, outcome },
+    "mirrored" Mirrored { key, rev, ok },
+    "wake" Wake,
+    "trapped" Trapped { input },
+});
+choice!(Ask {
+    "push" Push { push },
+    "contact" Contact { ask },
+    "status" Status { ask },
+    "webhook" Webhook { webhook },
+    "connect" Connect { grant, via, reference },
+    "health" Health,
+    "replay" Replay { ids },
+    "register" Register { location_id },
+    "mint" Mint { location_id },
+    "mintRefused" MintRefused { why },
+    "leave" Leave { at },
+});
+choice!(Output {
+    "call" Call { call, attempt, request, timeout_ms },
+    "tell" Tell { call, attempt, object, ask, timeout_ms },
+    "answer" Answer { caller, response },
+    "hold" Hold { caller, item, millis },
+    "wake" Wake { at },
+    "mirror" Mirror { key, value, rev, listed },
+    "log" Log { line },
+});

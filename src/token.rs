@@ -3,11 +3,10 @@
 //! It decides when to refresh, how to heal and when to give up; it never sees a token. The
 //! location performs what it asks for and tells it what came of it. FACTS §1.3, §1.6, §1.7.
 
-use serde::{Deserialize, Serialize};
+use crate::wire::{choice, record};
 
 /// Where the tokens are in their life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lifecycle {
     /// Usable until a minute before they expire.
     Fresh,
@@ -65,8 +64,7 @@ pub enum Lifecycle {
 }
 
 /// A pause and its probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// Since when.
     pub since: i64,
@@ -77,8 +75,7 @@ pub struct Pause {
 }
 
 /// Why a connection cannot heal by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// GHL does not know the refresh token any more, and gave no other.
     InvalidGrant,
@@ -440,3 +437,19 @@ const GRACE: i64 = 30_000;
 const GRACE_TRIES: u32 = 3;
 const RETRY: (i64, i64) = (2_000, 600_000);
 const PROBE: (i64, i64) = (60_000, 3_600_000);
+
+choice!(Lifecycle {
+    "fresh" Fresh,
+    "due" Due { first_sent, tries, at },
+    "refreshing" Refreshing { first_sent, tries, sent_at, paused },
+    "paused" Paused (inner),
+    "minting" Minting { sent_at },
+    "reconnecting" Reconnecting { sent_at, probes },
+    "needsReconnect" NeedsReconnect { since, why, probe_at, probes },
+    "gone" Gone { since },
+});
+record!(Pause { since, probes, at });
+choice!(Lost {
+    "invalidGrant" InvalidGrant,
+    "tokenRefused" TokenRefused,
+});

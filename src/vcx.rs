@@ -3,12 +3,12 @@
 
 use crate::error::{Code, FieldError, Problem};
 use crate::ghl::Details;
-use serde::{Deserialize, Serialize};
+use crate::wire::{choice, record};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// `POST /push-message`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// GHL's location.
     pub location_id: String,
@@ -31,8 +31,7 @@ pub struct Push {
 }
 
 /// `POST /contact`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactAsk {
     /// GHL's location.
     pub location_id: String,
@@ -43,8 +42,7 @@ pub struct ContactAsk {
 }
 
 /// `POST /message-status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusAsk {
     /// GHL's location.
     pub location_id: String,
@@ -58,8 +56,7 @@ pub struct StatusAsk {
 
 /// How far an agent's message got. The order is the order of progress: a failure can still turn
 /// into a delivery (by replay), a delivery is never taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     /// vCX has not taken it yet.
     Pending,
@@ -175,6 +172,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// The event as it is sent.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// The event's name on the wire.
     pub fn name(&self) -> &'static str {
         match self {
@@ -188,7 +190,7 @@ impl Event {
 }
 
 /// Which way a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Direction {
     /// From vCX to GHL.
@@ -502,3 +504,36 @@ const URL: usize = 2_048;
 const ATTACHMENTS: usize = 100;
 /// The latest time that JavaScript's `Date` can hold.
 const LATEST: i64 = 8_640_000_000_000_000;
+
+record!(Push {
+    location_id,
+    client_id,
+    vcx_conversation_id,
+    from_user,
+    body,
+    timestamp,
+    message_id,
+    details,
+    attachments
+});
+record!(ContactAsk {
+    location_id,
+    client_id,
+    details
+});
+record!(StatusAsk {
+    location_id,
+    message_id,
+    status,
+    error
+});
+choice!(Status {
+    "pending" Pending,
+    "failed" Failed,
+    "delivered" Delivered,
+    "read" Read,
+});
+choice!(Direction {
+    "toGhl" ToGhl,
+    "toVcx" ToVcx,
+});

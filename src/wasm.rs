@@ -1,10 +1,11 @@
 //! The only module that knows JavaScript: values in, values out, errors as exceptions.
 
-use crate::edge::{self, BODY_LIMIT, Brought, Configured, Incoming, Step, Then};
+use crate::edge::{self, BODY_LIMIT, Brought, Configured, Incoming, Then};
 use crate::error::{Code, Fault, Problem};
 use crate::location::{self, Feed, Input, Rollback};
 use crate::settings::{NAMES, Settings};
 use crate::store::{Cell, Sql, Value};
+use crate::wire::Wire;
 use js_sys::{Array, Error, Object, Reflect};
 use serde::Serialize;
 use std::cell::RefCell;
@@ -41,7 +42,7 @@ pub fn body_limit() -> usize {
 /// a trap.
 #[wasm_bindgen]
 pub fn configure(values: JsValue) -> Result<(), JsValue> {
-    let values: BTreeMap<String, String> = serde_wasm_bindgen::from_value(values)?;
+    let values: BTreeMap<String, String> = from_js(values)?;
     let configured = Settings::parse(&values);
     SETTINGS.with(|settings| *settings.borrow_mut() = Some(Rc::new(configured)));
     Ok(())
@@ -71,14 +72,14 @@ pub fn route(
         body: body.as_deref(),
     };
     let step = edge::route(&incoming, &*configured()?, now as i64, &mut entropy);
-    to_js::<Step>(&step)
+    to_js(&step)
 }
 
 /// Goes on with what a step brought.
 #[wasm_bindgen]
 pub fn proceed(then: JsValue, brought: JsValue, now: f64) -> Result<JsValue, JsValue> {
-    let then: Then = serde_wasm_bindgen::from_value(then)?;
-    let brought: Brought = serde_wasm_bindgen::from_value(brought)?;
+    let then: Then = from_js(then)?;
+    let brought: Brought = from_js(brought)?;
     to_js(&edge::proceed(&then, &brought, &*configured()?, now as i64))
 }
 
@@ -92,8 +93,8 @@ pub fn handle(
     now: f64,
     budget: u32,
 ) -> Result<JsValue, JsValue> {
-    let input: Input = serde_wasm_bindgen::from_value(input)?;
-    let recalled = serde_wasm_bindgen::from_value(recalled)?;
+    let input: Input = from_js(input)?;
+    let recalled: BTreeMap<String, Option<String>> = from_js(recalled)?;
     let configured = configured()?;
     let settings = match &*configured {
         Ok(settings) => settings,
@@ -184,8 +185,17 @@ fn configured() -> Result<Rc<Configured>, JsValue> {
         .ok_or_else(|| Error::new("configure() was not called").into())
 }
 
-fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
-    Ok(value.serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+/// A value of ours as JavaScript's.
+fn to_js(value: &impl Wire) -> Result<JsValue, JsValue> {
+    Ok(value
+        .write()
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
+}
+
+/// JavaScript's value as ours.
+fn from_js<T: Wire>(value: JsValue) -> Result<T, JsValue> {
+    let value: serde_json::Value = serde_wasm_bindgen::from_value(value)?;
+    T::read(value).map_err(|error| Error::new(&error.to_string()).into())
 }
 
 /// The platform's random numbers.

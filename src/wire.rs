@@ -2,7 +2,7 @@
 //!
 //! Small on purpose: code that serde derives for these types, once for JavaScript's values and
 //! once for JSON text, is four times the size of everything else here together. A record is an
-//! object of its fields' names, a choice is `{ "name": { … } }`, or its name alone. What is absent
+//! object of its fields' names in camelCase, a choice is `{ "name": { … } }`, or its name alone. What is absent
 //! reads as nothing, zero or false, so that a field can be added.
 
 use serde_json::{Map, Value};
@@ -39,6 +39,11 @@ pub fn parse<T: Wire>(text: &str) -> Result<T, Unreadable> {
     T::read(serde_json::from_str(text).map_err(|_| Unreadable("JSON"))?)
 }
 
+/// A type from the bytes of JSON text.
+pub fn read<T: Wire>(bytes: &[u8]) -> Result<T, Unreadable> {
+    parse(std::str::from_utf8(bytes).map_err(|_| Unreadable("text"))?)
+}
+
 /// Makes a struct a record of the fields that are named.
 macro_rules! record {
     ($type:ident { $($field:ident),* $(,)? }) => {
@@ -57,18 +62,25 @@ macro_rules! record {
 
 /// Makes an enum a choice: for each variant its name on the wire, and its fields.
 macro_rules! choice {
-    ($type:ident { $($name:literal $variant:ident $($body:tt)?),* $(,)? }) => {
+    ($type:ident { $(
+        $name:literal $variant:ident
+        $({ $($field:ident),* $(,)? })? $(($inner:ident))?
+    ),* $(,)? }) => {
         impl $crate::wire::Wire for $type {
             fn write(&self) -> serde_json::Value {
                 match self {
-                    $(Self::$variant $($body)? => choice!(@write $name $($body)?)),*
+                    $(Self::$variant $({ $($field),* })? $(($inner))? => {
+                        choice!(@write $name $({ $($field),* })? $(($inner))?)
+                    }),*
                 }
             }
 
             fn read(value: serde_json::Value) -> Result<Self, $crate::wire::Unreadable> {
                 let (name, value) = $crate::wire::chosen(value, stringify!($type))?;
                 match name.as_str() {
-                    $($name => choice!(@read value $variant $($body)?),)*
+                    $($name => {
+                        choice!(@read value $variant $({ $($field),* })? $(($inner))?)
+                    })*
                     _ => Err($crate::wire::Unreadable(stringify!($type))),
                 }
             }
@@ -104,7 +116,7 @@ pub(crate) fn fields<const N: usize>(list: [(&'static str, Value); N]) -> Value 
 
 fn collect(list: &mut dyn Iterator<Item = (&'static str, Value)>) -> Value {
     let present = list.filter(|(_, value)| !value.is_null());
-    Value::Object(present.map(|(name, value)| (name.to_owned(), value)).collect())
+    Value::Object(present.map(|(name, value)| (camel(name), value)).collect())
 }
 
 /// A variant's name, and what it holds.
@@ -112,10 +124,7 @@ pub(crate) fn tagged(name: &'static str, value: Value) -> Value {
     collect(&mut std::iter::once((name, value)))
 }
 
-pub(crate) fn object(
-    value: Value,
-    what: &'static str,
-) -> Result<Map<String, Value>, Unreadable> {
+pub(crate) fn object(value: Value, what: &'static str) -> Result<Map<String, Value>, Unreadable> {
     match value {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),
@@ -139,7 +148,24 @@ pub(crate) fn take<T: Wire>(
     map: &mut Map<String, Value>,
     name: &'static str,
 ) -> Result<T, Unreadable> {
-    T::read(map.remove(name).unwrap_or_default()).map_err(|_| Unreadable(name))
+    T::read(map.remove(&camel(name)).unwrap_or_default()).map_err(|_| Unreadable(name))
+}
+
+/// A field's name as JavaScript writes it.
+fn camel(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut upper = false;
+    for c in name.chars() {
+        match c {
+            '_' => upper = true,
+            c if upper => {
+                camel.push(c.to_ascii_uppercase());
+                upper = false;
+            }
+            c => camel.push(c),
+        }
+    }
+    camel
 }
 
 impl Wire for String {
@@ -215,7 +241,11 @@ impl<T: Wire> Wire for Option<T> {
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
-        if value.is_null() { Ok(None) } else { T::read(value).map(Some) }
+        if value.is_null() {
+            Ok(None)
+        } else {
+            T::read(value).map(Some)
+        }
     }
 }
 
@@ -247,12 +277,18 @@ impl<T: Wire> Wire for Vec<T> {
 
 impl<T: Wire> Wire for BTreeMap<String, T> {
     fn write(&self) -> Value {
-        Value::Object(self.iter().map(|(name, value)| (name.clone(), value.write())).collect())
+        Value::Object(
+            self.iter()
+                .map(|(name, value)| (name.clone(), value.write()))
+                .collect(),
+        )
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
         let map = object(value, "an object")?;
-        map.into_iter().map(|(name, value)| Ok((name, T::read(value)?))).collect()
+        map.into_iter()
+            .map(|(name, value)| Ok((name, T::read(value)?)))
+            .collect()
     }
 }
 
@@ -263,5 +299,15 @@ impl Wire for Value {
 
     fn read(value: Value) -> Result<Self, Unreadable> {
         Ok(value)
+    }
+}
+
+impl<const N: usize> Wire for [i64; N] {
+    fn write(&self) -> Value {
+        Value::from(self.as_slice())
+    }
+
+    fn read(value: Value) -> Result<Self, Unreadable> {
+        Self::try_from(Vec::read(value)?).map_err(|_| Unreadable("a list"))
     }
 }

@@ -65,7 +65,7 @@ impl Verdict {
                 };
             }
         };
-        let body: Value = serde_json::from_str(&response.body).unwrap_or(Value::Null);
+        let body = json(&response.body).unwrap_or(Value::Null);
         let after = retry_after(response, now);
         let why = words(&body).unwrap_or_else(|| match response.body.trim().is_empty() {
             true => format!("status {}, no body", response.status),
@@ -118,6 +118,38 @@ pub fn words(body: &Value) -> Option<String> {
         .iter()
         .find_map(|name| text(&body[*name]))
         .map(|words| words.chars().take(WORDS).collect())
+}
+
+/// JSON from GHL. Half a surrogate pair, which is what JavaScript writes of a text that was cut
+/// inside an emoji, becomes U+FFFD: no reader of JSON in Rust takes it.
+pub fn json(text: &str) -> Option<Value> {
+    let read = |text: &str| serde_json::from_str(text).ok();
+    read(text).or_else(|| read(&mended(text)))
+}
+
+fn mended(text: &str) -> String {
+    let mut mended = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        mended.push_str(before);
+        let pair = (escaped(escape), escape.get(6..).and_then(escaped));
+        let length = match pair {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(_), _) => 6,
+            (None, _) => escape.chars().take(2).map(char::len_utf8).sum(),
+        };
+        let (escape, after) = escape.split_at(length);
+        let is_half = length == 6 && matches!(pair.0, Some(0xD800..=0xDFFF));
+        mended.push_str(if is_half { "\\ufffd" } else { escape });
+        rest = after;
+    }
+    mended + rest
+}
+
+/// The number in a `\uXXXX` that the text begins with.
+fn escaped(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
 /// `Retry-After` in milliseconds from now: seconds, or an HTTP date (RFC 9110 §10.2.3).

@@ -1,16 +1,14 @@
 //! GHL's token replies, of both classes and in both cases of names (FACTS §1.2, §1.4).
 
-use serde::{Deserialize, Serialize};
+use crate::wire::{choice, record};
 use serde_json::Value;
 
 /// Tokens as GHL gave them.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tokens {
     /// The access token.
     pub access: String,
     /// The refresh token, single use. A location's exchange may lack it in old versions.
-    #[serde(default)]
     pub refresh: String,
 }
 
@@ -21,8 +19,7 @@ impl std::fmt::Debug for Tokens {
 }
 
 /// Whose tokens they are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// A location's.
     Location {
@@ -41,8 +38,7 @@ pub enum Owner {
 }
 
 /// A token reply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Whose.
     pub owner: Owner,
@@ -112,3 +108,14 @@ fn strings(list: &Value) -> Vec<String> {
 
 const DAY_SECONDS: f64 = 86_399.0;
 const YEAR_SECONDS: f64 = 366.0 * 86_400.0;
+
+record!(Tokens { access, refresh });
+choice!(Owner {
+    "location" Location { location_id, company_id },
+    "company" Company { company_id, approved },
+});
+record!(Grant {
+    owner,
+    tokens,
+    expires_in
+});

@@ -1,13 +1,12 @@
 //! What GHL's webhooks say, once their signature is verified: app events and Delivery-URL posts,
 //! told apart by shape (FACTS §4.2, §4.4).
 
-use super::answer::text;
-use serde::{Deserialize, Serialize};
+use super::answer::{json, text};
+use crate::wire::{choice, record};
 use serde_json::Value;
 
 /// A webhook for a location or an agency.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// The location it is about.
     pub location_id: Option<String>,
@@ -24,8 +23,7 @@ pub struct Webhook {
 }
 
 /// What a repeated webhook is known by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
     /// `webhookId`, the same on each automatic retry (FACTS §4.2).
     WebhookId(String),
@@ -47,8 +45,7 @@ impl Key {
 }
 
 /// What happened in GHL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An agent's message for the visitor: a Delivery-URL post.
     Reply(Words),
@@ -98,8 +95,7 @@ pub enum Event {
 }
 
 /// A message in GHL.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
     /// The contact; a `message.incoming` may name only the conversation.
     pub contact_id: Option<String>,
@@ -110,7 +106,6 @@ pub struct Words {
     /// The text, possibly empty when there are attachments.
     pub body: String,
     /// URLs.
-    #[serde(default)]
     pub attachments: Vec<String>,
     /// The GHL user at the keyboard, not the assignee (FACTS §4.4).
     pub user_id: Option<String>,
@@ -121,7 +116,7 @@ pub struct Words {
 impl Webhook {
     /// Reads a verified body; `hash` is the SHA-256 of its bytes in hex. `provider_id`: ours.
     pub fn read(raw: &str, hash: &str, provider_id: &str) -> Option<Self> {
-        let body: Value = serde_json::from_str(raw).ok()?;
+        let body = json(raw)?;
         if !body.is_object() {
             return None;
         }
@@ -312,3 +307,38 @@ pub fn millis(text: &str) -> Option<i64> {
 }
 
 const CHANNEL_NAME: usize = 60;
+
+record!(Webhook {
+    location_id,
+    company_id,
+    app_id,
+    key,
+    sent_at,
+    event
+});
+choice!(Key {
+    "webhookId" WebhookId (inner),
+    "messageId" MessageId (inner),
+    "body" Body (inner),
+});
+choice!(Event {
+    "reply" Reply (inner),
+    "outbound" Outbound (inner),
+    "incoming" Incoming (inner),
+    "unread" Unread { conversation_id, contact_id, unread_count },
+    "merged" Merged { old, new, contact_id },
+    "contactDeleted" ContactDeleted { contact_id },
+    "installed" Installed,
+    "uninstalled" Uninstalled,
+    "ignored" Ignored { why },
+    "unintelligible" Unintelligible { why, raw },
+});
+record!(Words {
+    contact_id,
+    conversation_id,
+    message_id,
+    body,
+    attachments,
+    user_id,
+    at
+});

@@ -11,6 +11,7 @@ use crate::ghl::tokens::Grant;
 use crate::ghl::{self, INSTALLED_PAGE};
 use crate::http::Response;
 use crate::store::{Item, Stage};
+use crate::wire::read;
 use serde_json::json;
 
 impl Turn<'_> {
@@ -81,10 +82,7 @@ impl Turn<'_> {
 
     pub fn start_grant(&mut self, item: Item, location_id: &str, sealed: &str) -> Result<(), Stop> {
         let opened = self.settings.seal_keys.open(sealed, location_id);
-        let Some(grant) = opened
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        else {
+        let Some(grant) = opened.ok().and_then(|bytes| read(&bytes).ok()) else {
             // The keys changed meanwhile: new tokens can be had.
             self.finish(item)?;
             return self.mint_for(location_id);

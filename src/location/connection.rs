@@ -14,6 +14,7 @@ use crate::ghl::tokens::{Grant, Owner, Tokens};
 use crate::http::{Outcome, Request, Response};
 use crate::store::{Item, Stage};
 use crate::token::{Action, Event, Lifecycle, Lost, REFRESH_TIMEOUT};
+use crate::wire;
 use serde_json::json;
 
 /// Whose connection it is.
@@ -48,7 +49,7 @@ impl Turn<'_> {
             .seal_keys
             .open(sealed, &self.location.id)
             .map_err(|error| format!("the stored tokens do not open with SEAL_KEYS: {error}"))?;
-        serde_json::from_slice(&bytes).map_err(|_| "the stored tokens are not readable".into())
+        wire::read(&bytes).map_err(|_| "the stored tokens are not readable".into())
     }
 
     /// Whether GHL may be called: the connection is good, and its tokens open.

@@ -4,10 +4,11 @@ use super::Output;
 use super::turn::{Stop, Turn};
 use super::work::{CallKind, Step, Work, called_item, item_call};
 use crate::error::Fault;
-use crate::ghl::answer::{Verdict, logged};
+use crate::ghl::answer::{Verdict, contact, logged};
 use crate::http::{Outcome, Request};
 use crate::store::{Board, Head, Item, Stage};
 use crate::token::Event as TokenEvent;
+use serde_json::Value;
 
 impl Turn<'_> {
     /// Starts what may start now, and notes when to look again.
@@ -155,7 +156,14 @@ impl Turn<'_> {
         if let Outcome::Answered(response) = outcome {
             self.pulse.rate.learn(response, self.now);
         }
-        let verdict = Verdict::of(outcome, self.now);
+        let verdict = match Verdict::of(outcome, self.now) {
+            Verdict::Taken(body) if !kind.is_answered_by(&body) => Verdict::Unclear {
+                silent: false,
+                why: "GHL answered 2xx without what it was asked for".into(),
+                after: None,
+            },
+            verdict => verdict,
+        };
         match &verdict {
             Verdict::Taken(_) if step.generation == self.location.generation => {
                 self.location.proven = true;
@@ -360,6 +368,29 @@ impl Slots {
 impl CallKind {
     fn is_to_ghl(self) -> bool {
         !matches!(self, Self::Event | Self::Tell)
+    }
+
+    /// Whether a 2xx holds what was asked for: a page of some proxy's, say, is no empty list.
+    fn is_answered_by(self, body: &Value) -> bool {
+        let list = |path| body.pointer(path).is_some_and(Value::is_array);
+        match self {
+            Self::Search => list("/contacts"),
+            Self::FindConversation => list("/conversations"),
+            Self::Look => list("/messages/messages") || list("/messages"),
+            Self::ReadContact => contact(body)["id"].is_string(),
+            Self::ListFields => list("/customFields"),
+            Self::List => list("/locations"),
+            Self::Create
+            | Self::Conversation
+            | Self::Send
+            | Self::Update
+            | Self::Tag
+            | Self::CreateField
+            | Self::Status
+            | Self::Event
+            | Self::Mint
+            | Self::Tell => true,
+        }
     }
 
     /// Method and path, for health and logs.

@@ -270,7 +270,8 @@ impl Turn<'_> {
             Side::Heard => (&mut client.heard, &mut client.said),
         };
         let is_same = |text: &Option<String>| {
-            text.as_deref().is_some_and(|text| text.trim_end_matches(ANSWERED) == hash)
+            text.as_deref()
+                .is_some_and(|text| text.trim_end_matches(ANSWERED) == hash)
         };
         let repeats = is_same(mine) || is_same(theirs);
         let unanswered = theirs.take_if(|text| !text.ends_with(ANSWERED));

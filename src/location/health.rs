@@ -1,6 +1,6 @@
 //! What `GET /locations/{id}` says: computed when it is asked for, from real traffic.
 
-use super::turn::{Field, Stop, Turn};
+use super::turn::{Field, LastError, Stop, Turn};
 use crate::http::Response;
 use crate::token::{Lifecycle, Lost};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ impl Turn<'_> {
                 "dailyRemaining": pulse.rate.daily_remaining,
             },
             "deadLetters": dead,
-            "lastError": pulse.last_error,
+            "lastError": pulse.last_error.as_ref().map(last_error),
             "ignored": pulse.ignored,
         });
         self.answer(caller, Response::json(200, &body));
@@ -132,6 +132,16 @@ impl Turn<'_> {
         }
         reasons
     }
+}
+
+fn last_error(error: &LastError) -> Value {
+    json!({
+        "at": error.at,
+        "call": error.call,
+        "status": error.status,
+        "message": error.message,
+        "traceId": error.trace_id,
+    })
 }
 
 /// A message that has waited longer than this is late.

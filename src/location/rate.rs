@@ -1,13 +1,12 @@
 //! GHL's rate limit: what it said, what we used, and when the next call may go (FACTS §5).
 
 use crate::http::Response;
-use serde::{Deserialize, Serialize};
+use crate::wire::record;
 
 /// A limit and its use. The window is kept in slices one tenth of GHL's interval wide, and the
 /// slice that is just leaving the window still counts: in no interval, wherever it begins, are
 /// there more calls than the limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Calls in an interval.
     pub max: i64,
@@ -128,3 +127,13 @@ impl Rate {
 
 /// How often to look whether GHL's new day has begun: when it does is undocumented.
 const DAY_PROBE: i64 = 900_000;
+
+record!(Rate {
+    max,
+    interval_ms,
+    remaining,
+    daily_remaining,
+    blocked_until,
+    slice,
+    used
+});

@@ -7,7 +7,7 @@ use crate::http::Response;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::token::Lifecycle;
-use serde::{Deserialize, Serialize};
+use crate::wire::{self, Wire, choice, record};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -31,8 +31,7 @@ pub(super) struct Turn<'a> {
 }
 
 /// What is known about a location (or an agency).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Location {
     /// GHL's id of the location, or of the agency.
     pub id: String,
@@ -73,8 +72,7 @@ pub struct Location {
 }
 
 /// What an object is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A location.
     Location,
@@ -83,8 +81,7 @@ pub enum Kind {
 }
 
 /// The custom field's set-up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
     /// Not looked for yet.
     Unknown,
@@ -101,8 +98,7 @@ pub enum Field {
 }
 
 /// What changes with the traffic.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pulse {
     /// GHL's limit, and what we used of it.
     pub rate: Rate,
@@ -126,8 +122,7 @@ pub struct Pulse {
 }
 
 /// A call that failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {
     /// When.
     pub at: i64,
@@ -294,10 +289,58 @@ impl Kind {
     }
 }
 
-pub(super) fn text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+pub(super) fn text(value: &impl Wire) -> String {
+    wire::text(value)
 }
 
-pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault(format!("a stored document: {error}")))
+pub(super) fn parse<T: Wire>(text: &str) -> Result<T, Fault> {
+    wire::parse(text).map_err(|error| Fault(format!("a stored document: {error}")))
 }
+
+record!(Location {
+    id,
+    kind,
+    company_id,
+    via,
+    reference,
+    connected_at,
+    lifecycle,
+    expires_at,
+    refreshed_at,
+    generation,
+    proven,
+    suspect,
+    told_down,
+    token_attempt,
+    parked_since,
+    field,
+    restored,
+    rev
+});
+choice!(Kind {
+    "location" Location,
+    "company" Company,
+});
+choice!(Field {
+    "unknown" Unknown,
+    "known" Known { id },
+    "unavailable" Unavailable { why },
+});
+record!(Pulse {
+    rate,
+    last_webhook_at,
+    last_to_ghl_at,
+    last_to_vcx_at,
+    ignored,
+    last_error,
+    careful,
+    calls,
+    trimmed_at
+});
+record!(LastError {
+    at,
+    call,
+    status,
+    message,
+    trace_id
+});

@@ -76,7 +76,11 @@ impl Turn<'_> {
                 };
                 match field_id(made) {
                     Some(id) => self.field_known(item, id.to_owned()),
-                    None => self.no_field(item, "GHL made a custom field without an id".into()),
+                    // It may be there now: it is listed anew.
+                    None => {
+                        let words = "GHL made a custom field without an id";
+                        self.put_off(item, &step, Reason::new("ghl_unclear", words), None)
+                    }
                 }
             }
             // A scope that was not granted will not be granted by waiting a little.

@@ -8,11 +8,10 @@ use crate::ghl::webhook::Words;
 use crate::store::Item;
 use crate::vcx;
 use crate::vcx::Status;
-use serde::{Deserialize, Serialize};
+use crate::wire::{choice, record};
 
 /// What is to be done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Work {
     /// A message for GHL's inbox.
     Message(Message),
@@ -82,8 +81,7 @@ pub enum Work {
 }
 
 /// An event for vCX, as it will be sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// What its id is made from, beside location and name.
     pub key: String,
@@ -96,8 +94,7 @@ pub struct Event {
 }
 
 /// An agent's message, as far as its fate concerns others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentMessage {
     /// GHL's id.
     pub message_id: String,
@@ -130,7 +127,7 @@ impl Work {
         Self::Event(Event {
             key,
             name,
-            body: text(event),
+            body: event.json(),
             message,
         })
     }
@@ -159,8 +156,7 @@ impl Work {
 }
 
 /// A message for GHL's inbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// vCX's id, or a derived one.
     pub message_id: String,
@@ -181,45 +177,33 @@ pub struct Message {
 }
 
 /// How far an item is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// The call that is under way.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<CallKind>,
     /// The generation of the access token it was sent with.
-    #[serde(skip_serializing_if = "is_zero")]
     pub generation: u32,
     /// Set while a message may or may not be in GHL.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Doubt>,
     /// Whether GHL's contacts were searched.
-    #[serde(skip_serializing_if = "is_false")]
     pub searched: bool,
     /// The page of the search.
-    #[serde(skip_serializing_if = "is_zero")]
     pub page: u32,
     /// GHL refused the visitor's e-mail or phone: go on with the name.
-    #[serde(skip_serializing_if = "is_false")]
     pub plain: bool,
     /// A creation was not answered clearly: what a search now finds is ours.
-    #[serde(skip_serializing_if = "is_false")]
     pub created: bool,
     /// What a creation or an update under way tells GHL of the visitor; vCX may say more meanwhile.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<Details>,
     /// GHL made no conversation when asked: the message makes it.
-    #[serde(skip_serializing_if = "is_false")]
     pub no_conversation: bool,
     /// The contact that was forgotten, once, because GHL did not know it: the search, which lags,
     /// may still bring it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub forgot: Option<String>,
 }
 
 /// Whether a message is in GHL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
     /// Whether GHL never answered: then "not found" is believed later.
     pub silent: bool,
@@ -234,8 +218,7 @@ pub struct Doubt {
 }
 
 /// Which call is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallKind {
     /// The contact search.
     Search,
@@ -308,12 +291,79 @@ pub fn called_item(call: &str) -> Option<i64> {
     call.strip_prefix(ITEM)?.parse().ok()
 }
 
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
-fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
 const ITEM: &str = "item:";
+
+choice!(Work {
+    "message" Message (inner),
+    "contact" Contact,
+    "event" Event (inner),
+    "reply" Reply { words },
+    "held" Held { words },
+    "status" Status { message_id, status, why, of },
+    "tag" Tag { contact_id },
+    "details" Details,
+    "field" Field,
+    "mint" Mint { location_id },
+    "list" List { skip },
+    "grant" Grant { location_id, sealed },
+    "tell" Tell { object, ask },
+    "unintelligible" Unintelligible { raw },
+});
+record!(Event {
+    key,
+    name,
+    body,
+    message
+});
+record!(AgentMessage {
+    message_id,
+    client_id,
+    chat_id
+});
+record!(Message {
+    message_id,
+    client_id,
+    chat_id,
+    from_user,
+    body,
+    attachments,
+    date,
+    maps
+});
+record!(Step {
+    call,
+    generation,
+    doubt,
+    searched,
+    page,
+    plain,
+    created,
+    told,
+    no_conversation,
+    forgot
+});
+record!(Doubt {
+    silent,
+    contact_id,
+    conversation_id,
+    look_at,
+    before
+});
+choice!(CallKind {
+    "search" Search,
+    "create" Create,
+    "conversation" Conversation,
+    "send" Send,
+    "findConversation" FindConversation,
+    "look" Look,
+    "update" Update,
+    "readContact" ReadContact,
+    "tag" Tag,
+    "listFields" ListFields,
+    "createField" CreateField,
+    "status" Status,
+    "event" Event,
+    "mint" Mint,
+    "list" List,
+    "tell" Tell,
+});

@@ -3,8 +3,7 @@
 use super::{Cell, Value};
 use crate::error::Fault;
 use crate::ghl::Details;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use crate::wire::{self, Wire};
 
 /// One row, read from left to right.
 pub struct Row(std::vec::IntoIter<Cell>);
@@ -41,7 +40,7 @@ impl Row {
         }
     }
 
-    fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
+    fn json<T: Wire>(&mut self) -> Result<T, Fault> {
         parse(&self.text())
     }
 }
@@ -179,8 +178,7 @@ impl Contact {
 }
 
 /// Where an item is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Ready: a status for GHL.
     Status,
@@ -454,10 +452,10 @@ impl Mirror {
 }
 
 /// A value as JSON.
-pub fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+pub fn json(value: &impl Wire) -> String {
+    wire::text(value)
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault(format!("a stored value: {error}")))
+fn parse<T: Wire>(text: &str) -> Result<T, Fault> {
+    wire::parse(text).map_err(|error| Fault(format!("a stored value: {error}")))
 }

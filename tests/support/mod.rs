@@ -19,6 +19,7 @@ use vcx_ghl::edge::{self, Brought, Configured, Incoming, Step, Then};
 use vcx_ghl::http::{self, Outcome, Request, Response};
 use vcx_ghl::location::{Ask, Feed, Input, Output, Rollback, handle, object_of};
 use vcx_ghl::settings::Settings;
+use vcx_ghl::wire::Wire;
 
 /// Where most stories play.
 pub const LOCATION: &str = "loc-1";
@@ -395,6 +396,13 @@ impl World {
         call
     }
 
+    /// The look that is under way finds these messages; says how long after [`START`].
+    pub fn take_look(&mut self, messages: Value) -> i64 {
+        let look = self.only_call(LOOK);
+        self.answer(&look, 200, page(messages, false));
+        self.now - START
+    }
+
     /// A healthy GHL and a healthy vCX answer everything until nothing is under way. Says what
     /// was asked of them.
     pub fn settle(&mut self) -> Vec<String> {
@@ -504,7 +512,7 @@ impl World {
     /// One call of the transition function, in its transaction.
     pub fn handle(&mut self, input: &Input) -> Result<Vec<Output>, String> {
         // As they cross to JavaScript and back.
-        let input: Input = serde_json::from_value(serde_json::to_value(input).unwrap()).unwrap();
+        let input = Input::read(input.write()).unwrap();
         let settings = self.configured.as_ref().unwrap();
         let mut recalled = BTreeMap::new();
         self.turns += 1;
@@ -549,8 +557,7 @@ impl World {
         }
         let mut mirrors = Vec::new();
         for output in outputs {
-            let wire = serde_json::to_value(&output).unwrap();
-            assert_eq!(serde_json::from_value::<Output>(wire).unwrap(), output);
+            assert_eq!(Output::read(output.write()).unwrap(), output);
             match output {
                 Output::Call {
                     call,
@@ -718,8 +725,10 @@ impl Call {
             }
             What::Request(request) => request.label(),
             What::Tell { object, ask } => {
-                let ask = serde_json::to_value(ask).unwrap();
-                format!("tell {object} {}", ask["type"].as_str().unwrap())
+                let ask = ask.write();
+                let name = ask.as_object().and_then(|ask| ask.keys().next());
+                let name = name.map_or_else(|| ask.as_str().unwrap(), String::as_str);
+                format!("tell {object} {name}")
             }
         }
     }
