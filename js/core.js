@@ -26,20 +26,19 @@ export const BODY_LIMIT = bodyLimit();
 
 const NAMES = settingNames();
 
-/** @type {Record<string, unknown> | undefined} */
-let configuredFor;
+let configured = false;
 
 /**
- * Hands the settings to the core, unless it has them.
+ * Hands the settings to the core, unless it has them: in one isolate they never change.
  * @param {Record<string, unknown>} env
  */
 export function ready(env) {
-  if (configuredFor === env) return;
+  if (configured) return;
   const values = Object.fromEntries(
     NAMES.map((name) => [name, env[name]]).filter(([, value]) => typeof value === 'string'),
   );
   configure(values);
-  configuredFor = env;
+  configured = true;
 }
 
 /**
@@ -51,7 +50,7 @@ export function recover(error) {
   const trapped = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
   if (trapped) {
     __wbg_reset_state();
-    configuredFor = undefined;
+    configured = false;
   }
   return trapped;
 }

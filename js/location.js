@@ -31,7 +31,7 @@ export class Location extends DurableObject {
     const { sql } = ctx.storage;
     this.#database = {
       /** @type {(statement: string, args: any[]) => any[][]} */
-      exec: (statement, args) => sql.exec(statement, ...args).raw().toArray(),
+      exec: (statement, args) => [...sql.exec(statement, ...args).raw()],
     };
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmAt = await ctx.storage.getAlarm();
@@ -212,7 +212,7 @@ export class Location extends DurableObject {
  * @returns {Promise<any>} an outcome
  */
 export async function askObject(env, object, ask, timeoutMs) {
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {any} */
   let timer;
   const late = new Promise((resolve) => {
     timer = setTimeout(() => resolve('timedOut'), timeoutMs);

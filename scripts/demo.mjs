@@ -75,7 +75,7 @@ async function open({ port: first, break: broken }) {
   for (const port of ports) await free(port);
   const [port, ghlPort, vcxPort] = ports;
 
-  const state = mkdtempSync(join(tmpdir(), 'vcx-ghl-demo-'));
+  const state = mkdtempSync(join(tmpdir(), `vcx-ghl-demo-${process.pid}-`));
   const forget = () => rmSync(state, { recursive: true, force: true });
   process.once('exit', forget);
 
@@ -99,7 +99,7 @@ async function open({ port: first, break: broken }) {
     closeGate?.();
     await sandbox.close();
     const said = logs.map(({ text, ...line }) => text ?? JSON.stringify(line)).join('\n');
-    throw new Problem(`workerd did not start: ${error.message}`, said);
+    throw new Problem('workerd did not start the Worker in dist/; what it said is above.', said || error.message);
   });
 
   return {

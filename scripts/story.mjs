@@ -137,10 +137,9 @@ async function perform(step, sandbox, calls, limitMs) {
   const limit = { timeoutMs: limitMs };
   const over = sandbox.waitFor(() => calls().some(isBad) || missing().length === 0, limit).then(noop, noop);
   await Promise.race([over, acting.then(() => (thrown ? undefined : over))]);
-  // What was set off meanwhile belongs to the step, too: the answers to those who called, and GHL's webhooks.
-  const quiet = () => Promise.race([sandbox.ghl.settled(), sandbox.waitFor(() => calls().some(isBad))]);
-  const settled = acting.then(quiet).then(() => sandbox.waitFor(() => calls().every(isDone)));
-  await Promise.race([settled.catch(noop), pause(SETTLE_MS, undefined, { ref: false })]);
+  const failing = calls().some(isBad) || missing().length > 0;
+  const patience = pause(failing ? FAILING_MS : limitMs, undefined, { ref: false });
+  await Promise.race([settle(sandbox, calls, acting).catch(noop), patience]);
 
   // What the Worker's own calls met is the cause of what the Worker then answered.
   const refused = calls().filter(isBad);
@@ -150,6 +149,23 @@ async function perform(step, sandbox, calls, limitMs) {
   const open = calls().filter((entry) => !isDone(entry));
   if (open.length) return `this call was not answered in time: ${open.map(nameOf).join(', ')}`;
   if (missing().length) return `this call was not made within ${limitMs / 1000} s: ${missing().join(', ')}`;
+}
+
+/**
+ * Waits for what a step set off: the answers to those who called, GHL's webhooks, and what the Worker does after it answered.
+ * @param {Sandbox} sandbox
+ * @param {() => Entry[]} calls
+ * @param {Promise<unknown>} acting
+ */
+async function settle(sandbox, calls, acting) {
+  await acting;
+  const bad = () => calls().some(isBad);
+  for (let known = -1; known !== calls().length && !bad(); ) {
+    known = calls().length;
+    await Promise.race([sandbox.ghl.settled(), sandbox.waitFor(bad)]);
+    await pause(QUIET_MS, undefined, { ref: false });
+  }
+  await sandbox.waitFor(() => calls().every(isDone));
 }
 
 /** @param {Entry} entry */
@@ -181,4 +197,5 @@ const isDone = ({ status }) => status !== null;
 /** @type {Record<string, string>} */
 const ARTICLES = { Worker: 'the Worker', Browser: 'the browser' };
 const noop = () => {};
-const SETTLE_MS = 2_000;
+const FAILING_MS = 2_000;
+const QUIET_MS = 100;

@@ -30,7 +30,6 @@ const STEPS = [
   },
   { name: 'rust tests', check: (name) => cargoTest(name, []) },
   { name: 'build', check: builds },
-  { name: 'size', needs: 'build', check: sizes },
   { name: 'wasm tests', check: wasmTests },
   { name: 'types', needs: 'build', check: (name) => one(name, ...npm('tsc', '--pretty', 'false')) },
   {
@@ -158,27 +157,9 @@ function nodeTests() {
   }));
 }
 
-/** @type {Awaited<ReturnType<typeof build>> | undefined} */
-let built;
-
 async function builds() {
-  built = await build();
+  await build();
   return success;
-}
-
-async function sizes() {
-  const limits = [
-    { name: 'WASM', size: built?.wasm.gzip ?? 0, limit: 120 },
-    { name: 'Worker', size: built?.worker.gzip ?? 0, limit: 150 },
-  ];
-  const over = limits.filter(({ size, limit }) => size > limit * 1024);
-  return over.length
-    ? failure(
-        over
-          .map(({ name, size, limit }) => `${name}: ${(size / 1024).toFixed(1)} KB gzip, the limit is ${limit} KB`)
-          .join('\n'),
-      )
-    : success;
 }
 
 /** No clock, entropy, network or JavaScript in src/ but in wasm.rs. clippy.toml bans what the compiler can see, this the rest. */

@@ -37,7 +37,10 @@ export async function startWorker({ vars, state, dist = join(root, 'dist'), modu
     },
     ...(state && { kvPersist: join(state, 'kv'), durableObjectsPersist: join(state, 'do') }),
   });
-  const url = (await miniflare.ready).origin;
+  const { origin: url } = await miniflare.ready.catch(async (error) => {
+    await miniflare.dispose();
+    throw error;
+  });
   return { url, miniflare, close: () => miniflare.dispose() };
 }
 

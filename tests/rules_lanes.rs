@@ -530,6 +530,7 @@ fn time_without_a_connection_does_not_count_as_trying() {
 fn work_parked_by_a_pause_or_a_disconnect_keeps_thirty_days() {
     for paused in [true, false] {
         let mut w = World::chatting();
+        w.pass(MINUTE);
         w.push("Hello");
         let call = w.only_call(SEND);
         let again = |w: &mut World, call: &Call| match (paused, call.label().as_str()) {

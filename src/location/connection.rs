@@ -286,7 +286,7 @@ impl Turn<'_> {
             }
             (RECONNECT | EXCHANGE, _) => self.token_event(Event::ReconnectRefused),
             (PROBE, Verdict::Taken(_)) => {
-                self.location.proven = true;
+                self.location.prove();
                 self.token_event(Event::ProbeTaken)
             }
             (PROBE, _) => self.token_event(Event::ProbeRefused),
@@ -295,6 +295,11 @@ impl Turn<'_> {
             (MINT, _) => self.token_event(Event::MintRefused),
             (_, _) => Ok(()),
         }
+    }
+
+    /// Whatever a call about tokens brings that is still under way, it is out of date.
+    fn forget_token_calls(&mut self) {
+        self.location.token_attempt += 1;
     }
 
     /// The object was constructed anew: the call about tokens that was under way is lost.
@@ -335,6 +340,7 @@ impl Turn<'_> {
         let heals =
             via == BY_COMPANY && matches!(self.location.lifecycle, Lifecycle::Minting { .. });
         self.location.suspect = false;
+        self.forget_token_calls();
         match &grant.owner {
             Owner::Location { company_id, .. } => {
                 if company_id.is_some() {
@@ -441,6 +447,7 @@ impl Turn<'_> {
         }
         self.sealed = None;
         self.opened = None;
+        self.forget_token_calls();
         self.token_event(Event::Uninstalled)?;
         self.mirror_tokens()?;
         self.mirror_location()

@@ -1,6 +1,7 @@
 //! What goes next: the slots, the limits, and the way of every answer back to its item.
 
 use super::Output;
+use super::outbox::PATIENCE;
 use super::turn::{Stop, Turn};
 use super::work::{CallKind, Step, Work, called_item, item_call};
 use crate::error::Fault;
@@ -166,7 +167,7 @@ impl Turn<'_> {
         };
         match &verdict {
             Verdict::Taken(_) if step.generation == self.location.generation => {
-                self.location.proven = true;
+                self.location.prove();
             }
             Verdict::TooMany { after } => {
                 let jitter = self.jitter();
@@ -220,10 +221,12 @@ impl Turn<'_> {
         let Verdict::Taken(body) = Verdict::of(outcome, self.now) else {
             return Ok(());
         };
-        let waits = !matches!(item.stage, Stage::Done | Stage::Dead | Stage::Flight);
-        let (true, Some(_)) = (waits && item.step()?.doubt.is_some(), &item.work) else {
+        let step = item.step()?;
+        // Of a look that is under way no more is needed; of another send, its answer.
+        let looked_for = step.doubt.is_some() && step.call != Some(CallKind::Send);
+        if !looked_for || matches!(item.stage, Stage::Done | Stage::Dead) {
             return Ok(());
-        };
+        }
         match (item.work()?, logged(&body)) {
             (Work::Message(message), Some((id, conversation))) => {
                 let contact = item.contact_id.clone().unwrap_or_default();
@@ -287,6 +290,8 @@ impl Turn<'_> {
             return Ok(true);
         }
         let closed_until = if !self.can_call_ghl() {
+            // What is parked does not stay for ever (`trim`), whether or not the connection heals.
+            self.wake_at(self.now + PATIENCE);
             None
         } else {
             let free = self.pulse.rate.free_at(self.now);

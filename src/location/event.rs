@@ -35,6 +35,10 @@ impl Turn<'_> {
                 let at = item.accepted_at + PATIENCE;
                 return self.ready_at(item, &Step::default(), at);
             }
+            if event.message.is_none() {
+                // Nobody listens, and nobody misses what no agent wrote.
+                return self.finish(item);
+            }
             let why = "no VCX_WEBHOOK_URL is set, and no live client took it within a day";
             return self.give_up(item, Reason::new("not_taken", why));
         };

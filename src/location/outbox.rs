@@ -1,11 +1,12 @@
 //! The life of an item: it joins its lane, it is tried, it succeeds, is put off or is given up,
 //! and the next of its lane goes on. Nothing here knows what an item says.
 
-use super::turn::{Kind, LastError, Stop, Turn};
+use super::turn::{LastError, Stop, Turn};
 use super::work::{Step, Work};
 use crate::error::{Code, Problem};
 use crate::http::{Outcome, Response};
 use crate::store::{Head, Item, Stage};
+use crate::token::Lifecycle;
 use serde_json::{Value, json};
 
 /// Why an item is put off or given up.
@@ -180,14 +181,24 @@ impl Turn<'_> {
         self.location.lifecycle.usable()
     }
 
-    /// Why nothing goes to GHL, in words for vCX.
+    /// Why nothing will go to GHL for a while, in words for vCX. A refresh is no such reason
+    /// before it has failed: it takes a second.
     pub fn parked(&self) -> Option<String> {
-        let name = self.location.lifecycle.name();
-        (!self.connected() && self.location.kind == Kind::Location).then(|| match name {
-            "paused" => "GHL says the location is not active; sent when it is again".into(),
-            "needs_reconnect" => "an admin has to connect the location again".into(),
-            name => format!("the connection is {name}"),
-        })
+        use Lifecycle as L;
+        let words = match &self.location.lifecycle {
+            L::Fresh | L::Minting { .. } | L::Reconnecting { .. } => return None,
+            L::Due { tries: 0, .. } => return None,
+            L::Refreshing { tries: 0, paused: None, .. } => return None,
+            L::Due { .. } | L::Refreshing { paused: None, .. } => {
+                "GHL does not answer the token refresh; sent when it does"
+            }
+            L::Refreshing { .. } | L::Paused(_) => {
+                "GHL says the location is not active; sent when it is again"
+            }
+            L::NeedsReconnect { .. } => "an admin has to connect the location again",
+            L::Gone { .. } => "the app was uninstalled",
+        };
+        Some(words.into())
     }
 }
 

@@ -255,6 +255,11 @@ impl<'a> Turn<'a> {
 }
 
 impl Location {
+    /// GHL has taken the access token: whatever it said of the one before is over.
+    pub fn prove(&mut self) {
+        (self.proven, self.suspect) = (true, false);
+    }
+
     fn empty() -> Self {
         Self {
             id: String::new(),

@@ -432,6 +432,19 @@ impl World {
         self.now = until;
     }
 
+    /// Time passes, and a healthy GHL and a healthy vCX answer everything at once. Says what was
+    /// asked of them.
+    pub fn pass(&mut self, millis: i64) -> Vec<String> {
+        let until = self.now + millis;
+        let mut made = self.settle();
+        while self.next_at().is_some_and(|at| at <= until) {
+            self.advance_to_next(until - self.now);
+            made.extend(self.settle());
+        }
+        self.advance(until - self.now);
+        made
+    }
+
     /// Time passes until the next thing happens by itself, but no longer than `at_most`.
     pub fn advance_to_next(&mut self, at_most: i64) {
         let at = self.next_at().unwrap_or(i64::MAX).min(self.now + at_most);

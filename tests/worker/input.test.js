@@ -18,7 +18,8 @@ await stage.push(location, 'somebody');
  */
 async function post(path, body) {
   const headers = { authorization: `Bearer ${vcx.apiKey}`, 'content-type': 'application/json' };
-  const response = await fetch(url + path, { method: 'POST', headers, body });
+  const request = /** @type {RequestInit} */ ({ method: 'POST', headers, body, duplex: 'half' });
+  const response = await fetch(url + path, request);
   return { status: response.status, headers: response.headers, body: /** @type {any} */ (await response.json()) };
 }
 
