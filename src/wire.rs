@@ -115,8 +115,12 @@ pub(crate) fn fields<const N: usize>(list: [(&'static str, Value); N]) -> Value 
 }
 
 fn collect(list: &mut dyn Iterator<Item = (&'static str, Value)>) -> Value {
-    let present = list.filter(|(_, value)| !value.is_null());
-    Value::Object(present.map(|(name, value)| (camel(name), value)).collect())
+    // One by one: collecting would sort first, and the code for that is large.
+    let mut map = Map::new();
+    for (name, value) in list.filter(|(_, value)| !value.is_null()) {
+        map.insert(camel(name), value);
+    }
+    Value::Object(map)
 }
 
 /// A variant's name, and what it holds.

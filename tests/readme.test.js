@@ -11,7 +11,9 @@ import { promisify } from 'node:util';
 import { startStage } from './worker/stage.js';
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)].map(([, text]) => text).filter((text) => /^curl /m.test(text));
+const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)]
+  .map(([, text]) => text)
+  .filter((text) => /^curl /m.test(text));
 
 /** @type {Awaited<ReturnType<typeof startStage>>} */
 let stage;

@@ -144,7 +144,11 @@ impl Turn<'_> {
             Ok(Work::Reply { words } | Work::Held { words }) => {
                 (Direction::ToVcx, words.message_id)
             }
-            Ok(_) | Err(_) => (Direction::ToVcx, None),
+            // A push over which the code trapped, if it was one.
+            Ok(_) | Err(_) => match item.key.strip_prefix("trapped:out:") {
+                Some(id) => (Direction::ToGhl, Some(id.to_owned())),
+                None => (Direction::ToVcx, None),
+            },
         };
         json!({
             "id": item.seq,

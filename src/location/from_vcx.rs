@@ -18,7 +18,7 @@ impl Turn<'_> {
         if !self.accepts(caller) {
             return Ok(());
         }
-        let message_id = push.message_id.clone().unwrap_or_else(|| derived_id(push));
+        let message_id = id_of(push);
         let key = format!("out:{message_id}");
         let fingerprint = fingerprint(push);
         if let Some(item) = self.db.item_by_key(&key)? {
@@ -317,8 +317,11 @@ pub(super) enum Side {
     Heard,
 }
 
-/// The id of a message that vCX gave none.
-fn derived_id(push: &Push) -> String {
+/// The id of a message; a derived one if vCX gave none.
+pub(super) fn id_of(push: &Push) -> String {
+    if let Some(id) = &push.message_id {
+        return id.clone();
+    }
     let attachments = text(&push.attachments);
     let timestamp = push.timestamp.to_string();
     let hash = digest(&[

@@ -188,7 +188,11 @@ impl Turn<'_> {
         let words = match &self.location.lifecycle {
             L::Fresh | L::Minting { .. } | L::Reconnecting { .. } => return None,
             L::Due { tries: 0, .. } => return None,
-            L::Refreshing { tries: 0, paused: None, .. } => return None,
+            L::Refreshing {
+                tries: 0,
+                paused: None,
+                ..
+            } => return None,
             L::Due { .. } | L::Refreshing { paused: None, .. } => {
                 "GHL does not answer the token refresh; sent when it does"
             }

@@ -68,6 +68,9 @@ impl Rate {
         self.slice = self.slice.max(now / self.width());
         self.used[0] += 1;
         self.daily_remaining = self.daily_remaining.map(|left| (left - 1).max(0));
+        if self.daily_remaining == Some(0) {
+            self.block(now + DAY_PROBE);
+        }
     }
 
     /// Takes over what an answer's headers say.
@@ -88,11 +91,16 @@ impl Rate {
             self.max = max;
         }
         self.remaining = number("x-ratelimit-remaining").or(self.remaining);
-        self.daily_remaining = number("x-ratelimit-daily-remaining").or(self.daily_remaining);
+        let daily_remaining = number("x-ratelimit-daily-remaining");
+        if self.daily_remaining == Some(0) && daily_remaining > Some(0) {
+            // GHL's new day has begun.
+            self.blocked_until = now;
+        }
+        self.daily_remaining = daily_remaining.or(self.daily_remaining);
         if number("x-ratelimit-remaining") == Some(0) {
             self.block(now + self.interval_ms);
         }
-        if number("x-ratelimit-daily-remaining") == Some(0) {
+        if daily_remaining == Some(0) {
             self.block(now + DAY_PROBE);
         }
     }

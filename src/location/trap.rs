@@ -1,10 +1,12 @@
 //! After a crash: what was under way is unclear, and what brings the code down three times is
 //! taken out of its way.
 
+use super::from_vcx::id_of;
 use super::outbox::Reason;
 use super::turn::{Stop, Turn, text};
 use super::work::{CallKind, Work, called_item};
 use super::{Ask, Input, from_ghl};
+use crate::ghl::webhook::Event;
 use crate::http::Outcome;
 use crate::store::{Item, NEVER, Stage};
 use serde_json::json;
@@ -70,12 +72,29 @@ impl Turn<'_> {
 
     /// An ask is told to be repeated; the third time it is kept as a dead letter.
     fn trapped_asking(&mut self, caller: &str, ask: &Ask) -> Result<(), Stop> {
-        let (key, raw) = match ask {
+        let (key, buried_as, work) = match ask {
             Ask::Push { push } => {
-                let id = push.message_id.clone().unwrap_or_default();
-                (format!("out:{id}"), text(push))
+                let key = format!("out:{}", id_of(push));
+                let work = Work::Unintelligible { raw: text(push) };
+                (key.clone(), format!("trapped:{key}"), work)
             }
-            Ask::Webhook { webhook } => (webhook.key.text(), text(webhook)),
+            Ask::Webhook { webhook } => {
+                let key = webhook.key.text();
+                if let Event::Reply(words) = &webhook.event
+                    && let Some(id) = &words.message_id
+                {
+                    // It can be replayed, and GHL shows the agent that it failed.
+                    let words = words.clone();
+                    (key, format!("in:{id}"), Work::Reply { words })
+                } else {
+                    let raw = text(webhook);
+                    (
+                        key.clone(),
+                        format!("trapped:{key}"),
+                        Work::Unintelligible { raw },
+                    )
+                }
+            }
             Ask::Contact { .. }
             | Ask::Status { .. }
             | Ask::Connect { .. }
@@ -94,11 +113,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let reason = Reason::new("trapped", "the code failed over it three times");
-        self.bury(
-            &format!("trapped:{key}"),
-            text(&Work::Unintelligible { raw }),
-            reason,
-        )?;
+        self.bury(&buried_as, text(&work), reason)?;
         match ask {
             Ask::Webhook { .. } => self.answer(caller, from_ghl::taken()),
             _ => self.answer_internal(caller),

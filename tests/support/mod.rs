@@ -755,6 +755,11 @@ impl Call {
     }
 }
 
+/// What a healthy GHL (or vCX) answers.
+pub fn usual_answer(call: &Call) -> Response {
+    ghl::answer(call)
+}
+
 /// Settings as an engineer would give them, with changes; an empty value takes one away.
 pub fn settings(changes: &[(&str, &str)]) -> BTreeMap<String, String> {
     let seal = format!("k1:{}", STANDARD.encode([7; 32]));

@@ -40,7 +40,7 @@ export class Location extends Built {
 
   /** @param {string} statement @param {unknown[]} args */
   #traps(statement, args) {
-    if (!/^\s*(?:INSERT INTO|UPDATE) outbox\b/.test(statement) || !String(args[0]).startsWith('out:')) return false;
+    if (!/^\s*(?:INSERT INTO|UPDATE) outbox\b/.test(statement) || !/^(?:out|in):/.test(String(args[0]))) return false;
     const [mark, inputs, times] = /\btrap\.([a-z+]+)\.(\d+)\.\w+/.exec(args.join(' ')) ?? [];
     if (!inputs?.split('+').includes(this.#input)) return false;
     const count = (this.#trapped.get(`${this.#input} ${mark}`) ?? 0) + 1;
