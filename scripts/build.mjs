@@ -57,8 +57,8 @@ export async function buildWasm({ features = '', out = root } = {}) {
     inputs,
     () => names.map((name) => join(pkg, name)),
     async () => {
-      // Made aside and moved in whole: `wrangler dev` may be watching.
-      const aside = join(pkg, '.new');
+      // Made aside and moved in whole: `wrangler dev` may be watching, or another build running.
+      const aside = join(pkg, `.new-${process.pid}`);
       rmSync(aside, { recursive: true, force: true });
       mkdirSync(aside, { recursive: true });
       const generated = await must('wasm-bindgen', helper, ['generate', input, ...GENERATE, '--out-dir', aside]);
@@ -92,18 +92,20 @@ export async function buildWorker({ out = root } = {}) {
   });
   const outputs = () => list(dist).filter((file) => !file.endsWith('.stamp'));
   await unlessFresh(join(dist, '.stamp'), inputs, outputs, async () => {
-    rmSync(dist, { recursive: true, force: true });
+    const aside = `${dist}-${process.pid}`;
     if (base !== root) stage(base, config);
     const [node, wrangler] = tool('wrangler');
     const { seconds: took } = await must(
       'wrangler bundles the Worker',
       node,
-      [wrangler, 'deploy', '--dry-run', '--outdir', dist],
+      [wrangler, 'deploy', '--dry-run', '--outdir', aside],
       {
         cwd: base,
         env: { CI: 'true' },
       },
     );
+    rmSync(dist, { recursive: true, force: true });
+    renameSync(aside, dist);
     say(`  ✓ wrangler deploy --dry-run (${seconds(took)})`);
   });
   return report(
