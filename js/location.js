@@ -106,7 +106,7 @@ export class Location extends DurableObject {
   transact(input, recalled) {
     ready(this.env);
     return this.ctx.storage.transactionSync(() =>
-      handle(/** @type {any} */ (this.#database), input, recalled, Date.now(), this.#budget),
+      handle(/** @type {any} */ (this.#database), input, recalled, Date.now(), Math.max(0, this.#budget)),
     );
   }
 

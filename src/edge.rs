@@ -34,6 +34,10 @@ pub struct Incoming<'a> {
 }
 
 /// What the host is to do.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are a handful at a time, and each is moved once"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// Answer.

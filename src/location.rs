@@ -41,6 +41,10 @@ use std::collections::BTreeMap;
 use turn::{Recall, Stop, Turn};
 
 /// What happened.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are a handful at a time, and each is moved once"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// The object was constructed: whatever was under way before is unclear.
@@ -150,6 +154,10 @@ pub enum Ask {
 }
 
 /// What to do.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are a handful at a time, and each is moved once"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Send this, and feed back [`Input::Answered`].

@@ -459,7 +459,7 @@ impl<'a> Store<'a> {
         self.numbers(
             "SELECT seq FROM outbox
              WHERE open = 1 AND stage <> 'flight' AND class <> 'event' AND accepted_at < ?
-             ORDER BY seq LIMIT 100",
+             ORDER BY +seq LIMIT 100", // The plus: by the index of what is open.
             args![before],
         )
     }
@@ -583,10 +583,10 @@ impl<'a> Store<'a> {
 
     // An agency's locations.
 
-    /// Adds a location to an agency.
-    pub fn add_member(&self, location_id: &str) -> Result<(), Fault> {
-        self.run(
-            "INSERT OR IGNORE INTO member(location_id) VALUES (?)",
+    /// Adds a location to an agency; whether that is news.
+    pub fn add_member(&self, location_id: &str) -> Result<bool, Fault> {
+        self.any(
+            "INSERT OR IGNORE INTO member(location_id) VALUES (?) RETURNING 1",
             args![location_id],
         )
     }

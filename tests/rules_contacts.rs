@@ -572,6 +572,33 @@ fn a_conversation_that_was_merged_into_another_contact_s_moves_its_clients() {
     assert_eq!(event.json()["vcxConversationId"], "chat-1");
 }
 
+#[test]
+fn a_merge_into_a_contact_that_has_chats_of_its_own_keeps_the_latest_in_front() {
+    for first_is_later in [false, true] {
+        let mut w = World::chatting();
+        w.advance(MINUTE);
+        let other = json!({ "clientId": "client-2", "vcxConversationId": "chat-2" });
+        w.push_with("hello", other);
+        w.settle();
+        if first_is_later {
+            w.advance(MINUTE);
+            w.push_with("elsewhere", json!({ "vcxConversationId": "chat-3" }));
+            w.settle();
+        }
+        w.app_event(json!({
+            "type": "ConversationUpdate", "oldConversationId": "cnv-client-1",
+            "newConversationId": "cnv-client-2", "contactId": "con-client-2",
+        }));
+        w.webhook(&delivery("con-client-2", "agent-1", "Hi"));
+        let event = w.only_call("vCX message.created");
+        let expected = if first_is_later { "chat-3" } else { "chat-2" };
+        assert_eq!(event.json()["vcxConversationId"], expected);
+        w.settle();
+        w.push("Hello");
+        assert_eq!(w.only_call(SEND).json()["contactId"], "con-client-2");
+    }
+}
+
 /// A contact as a search shows it.
 fn found(id: &str, client: &str) -> Value {
     json!({

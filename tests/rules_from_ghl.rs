@@ -463,6 +463,54 @@ fn a_message_that_waited_does_not_take_the_replies_from_a_later_one() {
     assert_eq!(w.only_call(EVENT).json()["vcxConversationId"], "chat-1");
 }
 
+/// Two clients, one person: an upsert by e-mail found the contact of the other.
+#[test]
+fn a_reply_to_a_contact_that_two_clients_share_goes_where_it_was_last_written() {
+    let mut w = World::chatting();
+    let second = json!({
+        "clientId": "client-2", "vcxConversationId": "chat-2", "email": "mina@example.com",
+    });
+    w.push_with("from my phone", second.clone());
+    w.take("POST /contacts/search");
+    let upsert = w.only_call("POST /contacts/upsert");
+    let found = json!({ "new": false, "contact": { "id": "con-client-1" } });
+    w.answer(&upsert, 200, found);
+    w.settle();
+    w.reply("agent-1", "Hi");
+    assert_eq!(
+        w.take(EVENT).json()["vcxConversationId"],
+        "chat-2",
+        "the later one"
+    );
+    w.settle();
+    w.push("back at my desk");
+    w.reply("agent-2", "Hi");
+    let event = w.call(EVENT);
+    assert_eq!(event.json()["vcxConversationId"], "chat-1");
+    assert_eq!(event.json()["clientId"], "client-1");
+    w.settle();
+    w.push_with("and on my phone again", second);
+    w.reply("agent-3", "Hi");
+    assert_eq!(w.call(EVENT).json()["vcxConversationId"], "chat-2");
+}
+
+/// A workflow answers a first message faster than GHL answers us.
+#[test]
+fn a_reply_that_comes_before_the_answer_to_the_first_message_finds_its_chat() {
+    let mut w = World::connected();
+    w.push("Hello");
+    w.take("POST /contacts/search");
+    w.take("POST /contacts/");
+    w.take("POST /conversations/");
+    w.only_call(SEND);
+    w.reply("agent-1", "Thanks, we will be with you in a minute");
+    assert_eq!(w.under_way(), [SEND, EVENT]);
+    assert_eq!(w.call(EVENT).json()["vcxConversationId"], "chat-1");
+    w.settle();
+    w.app_event(json!({ "type": "ConversationUnreadUpdate", "id": "cnv-client-1" }));
+    assert_eq!(w.under_way(), ["vCX conversation.updated"]);
+}
+
 // Contacts we do not know.
 
 #[test]

@@ -429,6 +429,20 @@ fn a_429_is_honoured_by_the_whole_location_and_is_nobody_s_failure() {
 }
 
 #[test]
+fn whatever_else_vcx_answers_is_tried_again() {
+    for status in [301, 302, 401, 403, 404, 408, 409, 410, 429, 500, 503] {
+        let mut w = World::chatting();
+        w.reply("agent-1", "Hi");
+        let call = w.only_call(EVENT);
+        w.answer(&call, status, json!(null));
+        assert_eq!(w.under_way(), NOTHING, "{status}");
+        w.advance(SECOND);
+        assert_eq!(w.under_way(), [EVENT], "{status}");
+        assert_eq!(w.health()["deadLetters"], json!([]));
+    }
+}
+
+#[test]
 fn a_redirect_is_a_failure() {
     let mut w = World::chatting();
     w.push("Hello");
@@ -605,6 +619,42 @@ fn work_that_was_parked_goes_on_when_the_connection_is_back() {
     assert_eq!(made.iter().filter(|label| *label == SEND).count(), 2);
 }
 
+#[test]
+fn an_answer_that_comes_after_an_uninstall_still_counts() {
+    let mut w = World::chatting();
+    w.advance(MINUTE);
+    let push = w.push("Hello");
+    let call = w.only_call(SEND);
+    w.app_event(json!({ "type": "UNINSTALL" }));
+    w.answer(
+        &call,
+        200,
+        json!({ "messageId": "ghl-m2", "conversationId": "cnv-client-1" }),
+    );
+    assert_eq!(w.status(&push), 200);
+}
+
+#[test]
+fn what_waits_for_more_than_a_minute_is_seen_in_health_with_why() {
+    let mut w = World::chatting();
+    w.push("Hello");
+    let call = w.only_call(SEND);
+    let refused = Response::json(403, &refusal(403, "not this one"));
+    w.answer_with(&call, refused.header("retry-after", "3600"));
+    w.advance(59 * SECOND);
+    assert_eq!(w.health()["health"], "ok");
+    assert_eq!(
+        w.health()["queue"],
+        json!({ "depth": 1, "oldestAt": START })
+    );
+    w.advance(2 * SECOND);
+    let health = w.health();
+    assert_eq!(health["health"], "degraded");
+    let reasons = health["reasons"].to_string();
+    assert!(reasons.contains("61 s"), "{reasons}");
+    assert!(reasons.contains("not this one"), "{reasons}");
+}
+
 // After an unclear result.
 
 #[test]
@@ -728,7 +778,7 @@ fn each_send_has_its_own_looks() {
 fn the_timeout_makes_up_for_the_looks_that_it_missed() {
     let mut w = World::chatting();
     w.push("Hello");
-    w.only_call(SEND);
+    assert_eq!(w.only_call(SEND).timeout_ms, 15 * SECOND);
     w.advance(15 * SECOND);
     w.only_call(LOOK);
     let look = w.take_look(json!([]));

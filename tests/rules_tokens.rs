@@ -767,6 +767,27 @@ fn an_old_suspicion_is_forgotten_once_ghl_has_taken_the_token() {
     assert_eq!(w.health()["state"], "connected");
 }
 
+#[test]
+fn a_token_that_lives_for_seconds_is_not_refreshed_without_end() {
+    let mut w = World::new();
+    let mut reply = grant(LOCATION, "access-1", "refresh-1");
+    merge(&mut reply, json!({ "expires_in": 30 }));
+    w.connect_with(reply);
+    w.settle();
+    let until = w.now + 10 * MINUTE;
+    let mut refreshes = 0;
+    while w.now < until {
+        while let Some(call) = w.calls.first().cloned() {
+            refreshes += 1;
+            let mut reply = grant(LOCATION, "access-1", "refresh-1");
+            merge(&mut reply, json!({ "expires_in": 30 }));
+            w.answer(&call, 200, reply);
+            assert!(refreshes <= 20, "{refreshes} after {} ms", w.now - START);
+        }
+        w.advance_to_next(until - w.now);
+    }
+}
+
 // Pauses.
 
 #[test]
@@ -1071,10 +1092,7 @@ fn a_company_token_is_exchanged_for_each_approved_location() {
             agency.answer(&word, 200, json!({ "connected": true }));
         }
         assert_eq!(agency.under_way(), NOTHING);
-        assert_eq!(
-            agency.kv("token:company:company-1")["sealed"].is_string(),
-            true
-        );
+        assert!(agency.kv("token:company:company-1")["sealed"].is_string());
         assert!(
             agency.kv.keys().all(|key| !key.starts_with("location:")),
             "it is no location"
@@ -1400,10 +1418,99 @@ fn a_new_installation_brings_an_uninstalled_location_back() {
     assert_eq!(w.settle(), [CONNECTED]);
     w.push("Hello again");
     assert_eq!(w.only_call(SEND).header("authorization"), "Bearer access-8");
-    assert_eq!(w.kv("token:loc-1")["sealed"].is_string(), true);
+    assert!(w.kv("token:loc-1")["sealed"].is_string());
 }
 
-// Restoring.
+// What KV holds, and restoring from it.
+
+#[test]
+fn kv_holds_tokens_directory_and_both_sides_of_the_map() {
+    let w = World::chatting();
+    let keys: Vec<&str> = w.kv.keys().map(String::as_str).collect();
+    let expected = [
+        "conv:loc-1:chat-1",
+        "ghl:loc-1:cnv-client-1",
+        "location:loc-1",
+        "token:loc-1",
+    ];
+    assert_eq!(keys, expected);
+    let held = |key: &str| {
+        let mut value = w.kv(key);
+        assert!(value["rev"].as_i64() >= Some(START), "{key}");
+        merge(&mut value, json!({ "rev": null }));
+        value
+    };
+    assert_eq!(
+        held("conv:loc-1:chat-1"),
+        json!({
+            "clientId": "client-1", "contactId": "con-client-1", "conversationId": "cnv-client-1",
+        })
+    );
+    assert_eq!(
+        held("ghl:loc-1:cnv-client-1"),
+        json!({ "contactId": "con-client-1", "vcxConversationId": "chat-1" })
+    );
+    assert_eq!(
+        held("location:loc-1"),
+        json!({ "companyId": null, "state": "connected", "via": "install", "ref": "acme" })
+    );
+}
+
+#[test]
+fn kv_is_written_when_something_changes_and_never_for_a_message() {
+    let mut w = World::chatting();
+    for _ in 0..3 {
+        w.push("Hello");
+        w.reply(&format!("agent-{}", w.now), "Hi");
+        w.settle();
+        w.advance(SECOND);
+    }
+    assert_eq!(w.mirrored, []);
+    w.push_with("elsewhere", json!({ "vcxConversationId": "chat-2" }));
+    w.settle();
+    let keys: Vec<&str> = w.mirrored.iter().map(|(key, _)| key.as_str()).collect();
+    assert_eq!(keys, ["conv:loc-1:chat-2", "ghl:loc-1:cnv-client-1"]);
+}
+
+#[test]
+fn kv_gets_a_value_as_soon_as_it_takes_values_again_and_the_latest_only() {
+    let mut w = World::chatting();
+    w.kv_works = false;
+    for chat in ["chat-2", "chat-1", "chat-3"] {
+        w.push_with("words", json!({ "vcxConversationId": chat }));
+        w.settle();
+        w.advance(3 * SECOND);
+    }
+    assert_eq!(
+        w.kv("ghl:loc-1:cnv-client-1")["vcxConversationId"],
+        "chat-1"
+    );
+    w.kv_works = true;
+    w.mirrored.clear();
+    w.pass(2 * MINUTE);
+    assert_eq!(
+        w.kv("ghl:loc-1:cnv-client-1")["vcxConversationId"],
+        "chat-3"
+    );
+    assert_eq!(w.kv("conv:loc-1:chat-2")["contactId"], "con-client-1");
+    let writes = w
+        .mirrored
+        .iter()
+        .filter(|(key, _)| key.starts_with("ghl:"))
+        .count();
+    assert_eq!(writes, 1);
+}
+
+#[test]
+fn kv_that_fails_holds_no_message_up() {
+    let mut w = World::connected();
+    w.kv_works = false;
+    let push = w.push("Hello");
+    w.settle();
+    assert_eq!(w.status(&push), 200);
+    w.reply("agent-1", "Hi");
+    assert_eq!(w.settle().len(), 2);
+}
 
 #[test]
 fn an_empty_location_restores_its_token_and_each_mapping_on_a_miss() {
@@ -1433,6 +1540,20 @@ fn an_empty_location_restores_the_chat_of_a_reply() {
     let event = w.only_call("vCX message.created");
     assert_eq!(event.json()["vcxConversationId"], "chat-1");
     assert_eq!(event.json()["clientId"], "client-1");
+}
+
+#[test]
+fn an_agency_s_empty_object_restores_its_token_too() {
+    let mut before = World::of(&object_of_company("company-1"), &[]);
+    before.connect_with(company_grant("company-1", "access-1", "refresh-1"));
+    let mut agency = World::of(&object_of_company("company-1"), &[]);
+    agency.kv = before.kv;
+    let asked = agency.ask(Ask::Mint {
+        location_id: "loc-1".into(),
+    });
+    assert_eq!(agency.status(&asked), 202);
+    let call = agency.only_call("POST /oauth/locationToken");
+    assert_eq!(call.header("authorization"), "Bearer access-1");
 }
 
 #[test]

@@ -385,7 +385,7 @@ struct Vectors {
 #[derive(Deserialize)]
 struct Ghl {
     published: Published,
-    signers: std::collections::HashMap<String, Signer>,
+    signers: std::collections::BTreeMap<String, Signer>,
     keys: Vec<SettingCase>,
     verify: Vec<GhlCase>,
 }

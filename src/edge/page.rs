@@ -62,12 +62,18 @@ pub fn page(status: u16, page: &Page, detail: Option<&str>) -> Response {
             escape(&text.chars().take(300).collect::<String>())
         )
     });
-    let mark = if status < 300 { "good" } else { "bad" };
+    let (mark, again) = match status {
+        200..=299 => ("good", ""),
+        _ => (
+            "bad",
+            "<p><a href=\"/install\">Start the installation</a></p>",
+        ),
+    };
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{title} – vCX for GoHighLevel</title><style>{STYLE}</style></head>\
-         <body><main class=\"{mark}\"><h1>{title}</h1>{detail}<p>{text}</p></main></body></html>",
+         <body><main class=\"{mark}\"><h1>{title}</h1>{detail}<p>{text}</p>{again}</main></body></html>",
         title = page.title,
         text = page.text,
     );
@@ -105,4 +111,5 @@ main{max-width:28rem;margin:1.5rem;padding:1.5rem 2rem;border-radius:.75rem;\
 border:1px solid color-mix(in srgb,CanvasText 18%,transparent);border-top:.35rem solid}\
 main.good{border-top-color:#1a8f4c}main.bad{border-top-color:#c2412d}\
 h1{font-size:1.35rem;margin:.25rem 0 .75rem}p{margin:.5rem 0}\
+a{color:LinkText}\
 .detail{font-weight:600;overflow-wrap:anywhere}";

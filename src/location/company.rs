@@ -17,7 +17,9 @@ use serde_json::json;
 impl Turn<'_> {
     /// A location says that it belongs to this agency.
     pub fn register(&mut self, caller: &str, location_id: &str) -> Result<(), Stop> {
-        self.db.add_member(location_id)?;
+        if self.db.add_member(location_id)? {
+            self.mirror_tokens()?;
+        }
         self.answer(caller, Response::json(200, &json!({ "registered": true })));
         Ok(())
     }
@@ -119,7 +121,9 @@ impl Turn<'_> {
         match (item.work()?, verdict) {
             (Work::Mint { location_id }, Verdict::Taken(body)) => match Grant::read(&body) {
                 Ok(grant) => {
-                    self.db.add_member(&location_id)?;
+                    if self.db.add_member(&location_id)? {
+                        self.mirror_tokens()?;
+                    }
                     self.hand_on(&location_id, &grant)?;
                     self.finish(item)
                 }

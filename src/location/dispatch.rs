@@ -8,7 +8,7 @@ use crate::error::Fault;
 use crate::ghl::answer::{Verdict, contact, logged};
 use crate::http::{Outcome, Request};
 use crate::store::{Board, Head, Item, Stage};
-use crate::token::Event as TokenEvent;
+use crate::token::{Event as TokenEvent, Lifecycle};
 use serde_json::Value;
 
 impl Turn<'_> {
@@ -240,8 +240,10 @@ impl Turn<'_> {
         let Some(item) = self.db.item(seq)? else {
             return Ok(());
         };
-        let step = item.step()?;
-        match item.work()? {
+        let (Ok(step), Ok(work)) = (item.step(), item.work()) else {
+            return self.give_up_unreadable(item);
+        };
+        match work {
             Work::Message(message) => self.start_message(item, step, &message),
             Work::Contact => self.start_contact(item, step),
             Work::Event(event) => self.start_event(item, event),
@@ -301,14 +303,16 @@ impl Turn<'_> {
             self.wake_at(free);
             Some(free)
         };
-        if head.class != Stage::Upkeep {
+        let for_a_moment = matches!(self.location.lifecycle, Lifecycle::Refreshing { .. });
+        if head.class != Stage::Upkeep || for_a_moment {
             return Ok(false);
         }
         // A word to another object needs no GHL; what does need it makes room for such words.
         let Some(mut item) = self.db.item(head.seq)? else {
             return Ok(false);
         };
-        if matches!(item.work()?, Work::Tell { .. } | Work::Grant { .. }) {
+        let work = item.work();
+        if matches!(work, Ok(Work::Tell { .. } | Work::Grant { .. }) | Err(_)) {
             return Ok(true);
         }
         item.due = Some(closed_until.unwrap_or(self.now + UPKEEP_PAUSE));

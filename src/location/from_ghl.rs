@@ -163,7 +163,8 @@ impl Turn<'_> {
             let Some(mut item) = self.db.item(seq)? else {
                 continue;
             };
-            let Work::Held { words } = item.work()? else {
+            let Ok(Work::Held { words }) = item.work() else {
+                self.give_up_unreadable(item)?;
                 continue;
             };
             let (Some(contact_id), Some(id)) = (&words.contact_id, &words.message_id) else {
@@ -271,8 +272,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// A merge went into another contact: its clients follow.
+    /// A merge went into another contact: its clients follow, and of both contacts' chats the one
+    /// that was written in last gets the replies.
     fn move_contact(&mut self, from: &Contact, to: &str) -> Result<(), Stop> {
+        let chats = [self.leading_chat(&from.id)?, self.leading_chat(to)?];
+        let leader = chats.into_iter().flatten().max_by_key(|chat| chat.heard_at);
         for client_id in self.db.lanes_of_contact(&from.id)? {
             if let Some(mut client) = self.db.client(&client_id)? {
                 client.contact_id = Some(to.to_owned());
@@ -282,7 +286,8 @@ impl Turn<'_> {
         self.db.forget_contact(&from.id)?;
         Ok(self.db.put_contact(&Contact {
             id: to.to_owned(),
-            ..from.clone()
+            conversation_id: from.conversation_id.clone(),
+            chat_id: leader.map(|chat| chat.id),
         })?)
     }
 
@@ -297,8 +302,21 @@ impl Turn<'_> {
         }
     }
 
-    /// The chat that a contact's replies go to.
+    /// The chat that a contact's replies go to, also while its first message is on its way.
     pub fn chat_of_contact(&self, contact_id: &str) -> Result<Option<Chat>, Stop> {
+        if let Some(chat) = self.leading_chat(contact_id)? {
+            return Ok(Some(chat));
+        }
+        for client_id in self.db.lanes_of_contact(contact_id)? {
+            if let Some(chat) = self.db.latest_chat(&client_id)? {
+                return Ok(Some(chat));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The chat that a contact's replies go to since a message of it arrived.
+    pub fn leading_chat(&self, contact_id: &str) -> Result<Option<Chat>, Stop> {
         let Some(contact) = self.db.contact(contact_id)? else {
             return Ok(None);
         };

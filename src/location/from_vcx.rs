@@ -145,7 +145,7 @@ impl Turn<'_> {
         if leads || (contact.chat_id.is_some() && !from_user) {
             return Ok(false);
         }
-        self.hear(chat, self.chat_of_contact(contact_id)?)?;
+        self.hear(chat, self.leading_chat(contact_id)?)?;
         contact.chat_id = Some(chat.id.clone());
         self.db.put_contact(&contact)?;
         Ok(true)
@@ -210,9 +210,9 @@ impl Turn<'_> {
         };
         let latest = self.db.latest_chat(&chat.lane)?;
         let latest = latest.filter(|latest| latest.heard_at > 0).unwrap_or(chat);
-        match self.chat_of_contact(&contact.id)? {
+        match self.leading_chat(&contact.id)? {
             Some(leader) if leader.lane == latest.lane => Ok(None),
-            Some(leader) if leader.heard_at >= latest.heard_at => Ok(None),
+            Some(leader) if leader.heard_at > latest.heard_at => Ok(None),
             Some(_) | None => Ok(Some(latest.id)),
         }
     }

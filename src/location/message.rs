@@ -3,7 +3,7 @@
 use super::contact::Target;
 use super::outbox::Reason;
 use super::turn::{Stop, Turn};
-use super::work::{CallKind, Doubt, Message, Step};
+use super::work::{CallKind, Message, Step};
 use crate::ghl::answer::{Verdict, logged, messages, text};
 use crate::ghl::webhook::millis;
 use crate::ghl::{self, InboxMessage};
@@ -61,7 +61,8 @@ impl Turn<'_> {
                 // (FACTS §7.3); that nothing was stored is looked up all the same.
                 None => {
                     let words = format!("GHL took it without a messageId; {}", self.provider());
-                    self.doubt(item, step, contact_id, false, words, None)
+                    let step = step.doubting(&item, false);
+                    self.doubt(item, &step, words, None)
                 }
             },
             Verdict::Unclear { silent, why, after } => {
@@ -69,7 +70,8 @@ impl Turn<'_> {
                     true => why,
                     false => format!("GHL answered {why}; if that lasts, {}", self.provider()),
                 };
-                self.doubt(item, step, contact_id, silent, words, after)
+                let step = step.doubting(&item, silent);
+                self.doubt(item, &step, words, after)
             }
             Verdict::Refused {
                 status: 400 | 404,
@@ -121,28 +123,19 @@ impl Turn<'_> {
     }
 
     /// It may or may not be in GHL: look before it is sent again.
-    fn doubt(
+    pub fn doubt(
         &mut self,
         mut item: Item,
-        mut step: Step,
-        contact_id: String,
-        silent: bool,
+        step: &Step,
         words: String,
         after: Option<i64>,
     ) -> Result<(), Stop> {
         let sent_at = item.sent_at.unwrap_or(self.now);
-        step.doubt = Some(Doubt {
-            silent,
-            contact_id,
-            conversation_id: item.conversation_id.clone(),
-            look_at: 0,
-            before: None,
-        });
         item.code = Some("ghl_unclear".into());
         item.reason = Some(words);
         item.tries += 1;
         let at = first_look(sent_at, self.now).max(self.now + after.unwrap_or(0));
-        self.ready_at(item, &step, at)
+        self.ready_at(item, step, at)
     }
 
     fn look(&mut self, item: Item, mut step: Step) -> Result<(), Stop> {
@@ -252,9 +245,10 @@ impl Turn<'_> {
         }
         item.caller = None;
         self.db.put(&item)?;
+        let reason = self.parked().or(item.reason.clone());
         let response = match item.work()? {
-            super::work::Work::Contact => contact_later(&item),
-            _ => queued_response(&item, item.reason.as_deref()),
+            super::work::Work::Contact => contact_later(reason),
+            _ => queued_response(&item, reason.as_deref()),
         };
         self.answer(caller, response);
         Ok(())
@@ -310,11 +304,8 @@ pub(super) fn queued_response(item: &Item, reason: Option<&str>) -> Response {
     Response::json(202, &body)
 }
 
-fn contact_later(item: &Item) -> Response {
-    let why = item
-        .reason
-        .clone()
-        .unwrap_or_else(|| "GHL has not answered yet".into());
+fn contact_later(reason: Option<String>) -> Response {
+    let why = reason.unwrap_or_else(|| "GHL has not answered yet".into());
     crate::error::Problem::new(crate::error::Code::Unavailable, why).response()
 }
 

@@ -5,15 +5,20 @@ use super::Output;
 use super::turn::{Kind, Stop, Turn};
 use crate::map::iso;
 use crate::store::Contact;
-use crate::token::Lifecycle;
 use serde_json::json;
 
 impl Turn<'_> {
     /// The tokens, sealed; a tombstone once the app was uninstalled.
     pub fn mirror_tokens(&mut self) -> Result<(), Stop> {
         let rev = self.next_rev();
+        let members = match self.location.kind {
+            Kind::Location => None,
+            Kind::Company => Some(self.db.members()?),
+        };
         let location = &self.location;
-        let value = if matches!(location.lifecycle, Lifecycle::Gone { .. }) {
+        // An agency that never had tokens knows its locations all the same.
+        let is_tombstone = location.lifecycle.is_gone() && location.connected_at > 0;
+        let value = if is_tombstone {
             json!({ "rev": rev, "gone": true, "at": iso(self.now) })
         } else {
             json!({
@@ -24,6 +29,7 @@ impl Turn<'_> {
                 "via": location.via,
                 "ref": location.reference,
                 "connectedAt": location.connected_at,
+                "members": members,
             })
         };
         let key = token_key(location.kind, &location.id);

@@ -46,7 +46,9 @@ impl Turn<'_> {
         let record: Value = held
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
-        let Some(sealed) = record["sealed"].as_str() else {
+        let sealed = record["sealed"].as_str();
+        let members = record["members"].as_array().map_or(&[][..], Vec::as_slice);
+        if sealed.is_none() && members.is_empty() {
             let gone = record["gone"] == true;
             let response = match ask {
                 Ask::Webhook { .. } | Ask::Leave { .. } => from_ghl::taken(),
@@ -55,12 +57,17 @@ impl Turn<'_> {
             };
             self.answer(caller, response);
             return Ok(false);
-        };
+        }
         self.db.create()?;
-        self.sealed = Some(sealed.to_owned());
+        for location_id in members.iter().filter_map(Value::as_str) {
+            self.db.add_member(location_id)?;
+        }
         let text = |name: &str| record[name].as_str().map(str::to_owned);
         let number = |name: &str| record[name].as_i64().unwrap_or_default();
-        self.location.lifecycle = Lifecycle::Fresh;
+        if sealed.is_some() {
+            self.sealed = sealed.map(str::to_owned);
+            self.location.lifecycle = Lifecycle::Fresh;
+        }
         self.location.company_id = text("companyId");
         self.location.via = text("via").unwrap_or_default();
         self.location.reference = text("ref");

@@ -39,9 +39,15 @@ impl Turn<'_> {
 
     /// Calls that the host will not come back with count as never answered.
     fn lost_flights(&mut self, until: i64) -> Result<(), Stop> {
-        for seq in self.db.overdue_flights(until)? {
-            if let Some(item) = self.db.item(seq)? {
-                self.land(item, &Outcome::TimedOut)?;
+        // After a trap one a turn, so that the next trap shows which one it was.
+        let most = if self.pulse.careful { 1 } else { usize::MAX };
+        for seq in self.db.overdue_flights(until)?.into_iter().take(most) {
+            let Some(item) = self.db.item(seq)? else {
+                continue;
+            };
+            match (item.step(), item.work()) {
+                (Ok(_), Ok(_)) => self.land(item, &Outcome::TimedOut)?,
+                _ => self.give_up_unreadable(item)?,
             }
         }
         Ok(())
@@ -61,10 +67,14 @@ impl Turn<'_> {
                 Some(seq) => self.trapped_item(seq),
                 None => self.lose_token_call(),
             },
-            Input::Wake => match self.suspect()? {
-                Some(seq) => self.trapped_item(seq),
-                None => Ok(()),
-            },
+            Input::Wake => {
+                let overdue = self.db.overdue_flights(self.now)?.into_iter().next();
+                let suspect = match overdue {
+                    Some(seq) => Some(seq),
+                    None => self.suspect()?,
+                };
+                suspect.map_or(Ok(()), |seq| self.trapped_item(seq))
+            }
             Input::Mirrored { key, .. } => Ok(self.db.mirror_refused(key, self.now + PAUSE)?),
             Input::Started | Input::Waited { .. } | Input::Trapped { .. } => Ok(()),
         }
@@ -125,31 +135,43 @@ impl Turn<'_> {
         let Some(mut item) = self.db.item(seq)? else {
             return Ok(());
         };
-        let reason = Reason::new("trapped", "the code failed over it three times");
-        if self
-            .db
-            .count_trap(&format!("item:{}", item.key), self.now)?
-            >= TRAPS
-        {
+        let step = item.step().unwrap_or_default();
+        let is_sent = item.stage == Stage::Flight && step.call == Some(CallKind::Send);
+        let key = format!("item:{}", item.key);
+        if self.db.count_trap(&key, self.now)? >= TRAPS {
+            if is_sent {
+                // A replay has to look first.
+                item.set_step(&step.doubting(&item, true));
+            }
+            let reason = Reason::new("trapped", "the code failed over it three times");
             return self.give_up_unread(item, reason);
         }
-        let step = item.step().unwrap_or_default();
-        if item.stage == Stage::Flight && step.call == Some(CallKind::Send) {
+        if is_sent {
             // Its answer is lost: it may be in GHL.
-            return self.land(item, &Outcome::TimedOut);
+            let step = step.doubting(&item, true);
+            return self.doubt(item, &step, "the answer was lost".into(), None);
         }
         item.stage = item.class;
         item.due = Some(self.now + PAUSE);
         Ok(self.db.put(&item)?)
     }
 
+    /// Gives up an item that another version of this code has written.
+    pub fn give_up_unreadable(&mut self, item: Item) -> Result<(), Stop> {
+        let words = "what was stored cannot be read by this version of the code";
+        self.give_up_unread(item, Reason::new("unintelligible", words))
+    }
+
     /// Gives an item up without looking into it any more than health does.
-    fn give_up_unread(&mut self, mut item: Item, reason: Reason) -> Result<(), Stop> {
-        if item.work.is_none() {
+    pub fn give_up_unread(&mut self, mut item: Item, reason: Reason) -> Result<(), Stop> {
+        let Some(raw) = item.work.clone() else {
             return Ok(());
-        }
+        };
         if item.step().is_err() {
             item.step = None;
+        }
+        if item.work().is_err() {
+            item.set_work(&Work::Unintelligible { raw });
         }
         self.give_up(item, reason)
     }

@@ -157,7 +157,7 @@ impl Turn<'_> {
             let item = self.db.item(seq)?;
             let item = item.ok_or_else(|| Fault(format!("item {seq} is gone")))?;
             let why = "the location was not connected for 30 days";
-            self.give_up(item, Reason::new("parked", why))?;
+            self.give_up_unread(item, Reason::new("parked", why))?;
         }
         if self.db.depth()?.0 > 0 {
             self.wake_at(self.now + PATIENCE);

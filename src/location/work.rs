@@ -202,6 +202,23 @@ pub struct Step {
     pub forgot: Option<String>,
 }
 
+impl Step {
+    /// The step after a send whose result is unclear. `silent`: GHL itself never answered.
+    pub fn doubting(&self, item: &Item, silent: bool) -> Self {
+        let doubt = Doubt {
+            silent,
+            contact_id: item.contact_id.clone().unwrap_or_default(),
+            conversation_id: item.conversation_id.clone(),
+            look_at: 0,
+            before: None,
+        };
+        Self {
+            doubt: Some(doubt),
+            ..self.clone()
+        }
+    }
+}
+
 /// Whether a message is in GHL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {

@@ -10,6 +10,10 @@ use vcx_ghl::store::{Cell, Sql, Value};
 pub struct Db {
     pub connection: Connection,
     pub statements: RefCell<Vec<Statement>>,
+    /// Whether statements are kept in `statements`.
+    pub records: bool,
+    /// Writing this text to the outbox brings the code down.
+    pub poison: Option<&'static str>,
 }
 
 /// A statement that was run.
@@ -25,10 +29,12 @@ impl Db {
         Self {
             connection: Connection::open_in_memory().unwrap(),
             statements: RefCell::new(Vec::new()),
+            records: false,
+            poison: None,
         }
     }
 
-    fn run(&self, sql: &str, args: &[Value<'_>]) -> rusqlite::Result<Vec<Vec<Cell>>> {
+    pub fn run(&self, sql: &str, args: &[Value<'_>]) -> rusqlite::Result<Vec<Vec<Cell>>> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
         let bound = args.iter().map(|value| match value {
@@ -55,13 +61,27 @@ impl Db {
 impl Sql for Db {
     fn exec(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
         let outcome = self.run(sql, args).map_err(|error| error.to_string());
-        self.statements.borrow_mut().push(Statement {
-            sql,
-            args: args.iter().map(owned).collect(),
-            outcome: outcome.clone(),
-        });
-        outcome.map_err(Fault)
+        if self.records {
+            self.statements.borrow_mut().push(Statement {
+                sql,
+                args: args.iter().map(owned).collect(),
+                outcome: outcome.clone(),
+            });
+        }
+        match self.poison {
+            Some(poison) if is_poisoned(sql, args, poison) => Err(Fault("poisoned".into())),
+            Some(_) | None => outcome.map_err(Fault),
+        }
     }
+}
+
+fn is_poisoned(sql: &str, args: &[Value<'_>], poison: &str) -> bool {
+    let writes = ["INSERT INTO outbox", "UPDATE outbox SET key"];
+    let holds = |value: &Value<'_>| matches!(value, Value::Text(text) if text.contains(poison));
+    writes
+        .iter()
+        .any(|start| sql.trim_start().starts_with(start))
+        && args.iter().any(holds)
 }
 
 fn owned(value: &Value<'_>) -> Value<'static> {

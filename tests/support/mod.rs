@@ -1,7 +1,11 @@
 //! A location, and everything around it that a script plays: vCX, GHL, the host, KV and time.
 //!
 //! `World` does with outputs what the host does, in simulated time. What reaches the outside waits
-//! in `calls` until a script answers it, or its time is up.
+//! in `calls` until a script answers it, or its time is up. In every story it also checks what must
+//! hold in all of them: at most five calls under way, none begun twice, each caller answered once,
+//! the right `Version` and a token on each request to GHL, no secret in the log, no lower revision
+//! over a higher one in KV, no turn after turn without time passing, and that inputs and outputs
+//! survive the way to JavaScript and back.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -50,6 +54,8 @@ pub struct World {
     pub log: Vec<Value>,
     /// When the object is to be woken.
     pub wake: Option<i64>,
+    /// How often the code trapped.
+    pub traps: u32,
     /// Calls that may be begun in one turn.
     pub budget: u32,
     /// Every random byte, where a story needs to know it: 0xff is the longest back-off.
@@ -61,7 +67,6 @@ pub struct World {
     callers: u32,
     pushes: u32,
     webhooks: u32,
-    turns: u32,
 }
 
 /// Something that is with the other side: a request, or a word to another object.
@@ -77,7 +82,7 @@ pub struct Call {
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     Request(Request),
-    Tell { object: String, ask: Ask },
+    Tell { object: String, ask: Box<Ask> },
 }
 
 /// Somebody who asked something.
@@ -110,6 +115,7 @@ impl World {
             kv_works: true,
             log: Vec::new(),
             wake: None,
+            traps: 0,
             budget: 500,
             dice: None,
             answers: BTreeMap::new(),
@@ -119,7 +125,6 @@ impl World {
             callers: 0,
             pushes: 0,
             webhooks: 0,
-            turns: 0,
         }
     }
 
@@ -513,13 +518,24 @@ impl World {
 
     /// One input and nothing else.
     pub fn turn(&mut self, input: Input) {
-        if std::env::var("DBG").is_ok() {
-            println!("{} {input:?}", self.now - START);
+        match self.handle(&input) {
+            Ok(outputs) => self.perform(outputs),
+            Err(_) if self.db.poison.is_some() => self.trap(input),
+            Err(fault) => panic!("{fault}: {input:?}"),
         }
-        let outputs = self
-            .handle(&input)
-            .unwrap_or_else(|fault| panic!("{fault}: {input:?}"));
-        self.perform(outputs);
+    }
+
+    /// The code trapped over an input: nothing of it was kept, and the host says so.
+    pub fn trap(&mut self, input: Input) {
+        self.traps += 1;
+        let trapped = Input::Trapped {
+            input: Box::new(input),
+        };
+        match self.handle(&trapped) {
+            Ok(outputs) => self.perform(outputs),
+            // Not even that: what waits on disk is tried again soon.
+            Err(_) => self.wake = Some(self.wake.unwrap_or(i64::MAX).min(self.now + 15 * SECOND)),
+        }
     }
 
     /// One call of the transition function, in its transaction.
@@ -528,7 +544,6 @@ impl World {
         let input = Input::read(input.write()).unwrap();
         let settings = self.configured.as_ref().unwrap();
         let mut recalled = BTreeMap::new();
-        self.turns += 1;
         loop {
             let before = self.entropy;
             let mut random = Random(&mut self.entropy, self.dice);
@@ -565,9 +580,6 @@ impl World {
 
     /// Does what the host does with outputs.
     pub fn perform(&mut self, outputs: Vec<Output>) {
-        if std::env::var("DBG").is_ok() {
-            println!("    {outputs:?}");
-        }
         let mut mirrors = Vec::new();
         for output in outputs {
             assert_eq!(Output::read(output.write()).unwrap(), output);
@@ -588,7 +600,15 @@ impl World {
                     ask,
                     timeout_ms,
                 } => {
-                    self.begin(call, attempt, What::Tell { object, ask }, timeout_ms);
+                    self.begin(
+                        call,
+                        attempt,
+                        What::Tell {
+                            object,
+                            ask: Box::new(ask),
+                        },
+                        timeout_ms,
+                    );
                 }
                 Output::Answer { caller, response } => {
                     self.holds.retain(|(_, held, _)| *held != caller);
@@ -680,6 +700,27 @@ impl World {
             .map_or(Value::Null, |text| serde_json::from_str(text).unwrap())
     }
 
+    /// All that is in the database.
+    pub fn dump(&self) -> Vec<String> {
+        let connection = &self.db.connection;
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
+        let mut tables = connection.prepare(sql).unwrap();
+        let names = tables.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let mut lines = Vec::new();
+        for name in names.map(Result::unwrap) {
+            let mut rows = connection
+                .prepare(&format!("SELECT * FROM {name}"))
+                .unwrap();
+            let columns = rows.column_count();
+            let mut rows = rows.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let cells: Vec<_> = (0..columns).map(|at| row.get_ref(at).unwrap()).collect();
+                lines.push(format!("{name} {cells:?}"));
+            }
+        }
+        lines
+    }
+
     /// One number out of the database.
     pub fn number(&self, sql: &str) -> i64 {
         self.db
@@ -749,7 +790,7 @@ impl Call {
     /// What another object is asked.
     pub fn told(&self) -> (&str, &Ask) {
         match &self.what {
-            What::Tell { object, ask } => (object, ask),
+            What::Tell { object, ask } => (object, ask.as_ref()),
             What::Request(_) => panic!("{} is no word to an object", self.label()),
         }
     }
@@ -890,7 +931,7 @@ fn ghl_key() -> SigningKey {
     SigningKey::from_bytes(&[42; 32])
 }
 
-fn pairs(text: &str) -> BTreeMap<String, String> {
+pub fn pairs(text: &str) -> BTreeMap<String, String> {
     form_urlencoded::parse(text.as_bytes())
         .into_owned()
         .collect()

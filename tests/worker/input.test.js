@@ -543,15 +543,22 @@ describe('GHL answers oddly, and nothing is lost or doubled:', { concurrency: tr
   it('a message is answered 500, since the provider id is wrong: the reason names it', async () => {
     const id = await stage.connect();
     const { body: pushed } = await stage.push(id, 'c');
-    ghl.fail({
+    const fault = ghl.fail({
       match: { path: '/conversations/messages/inbound', body: { contactId: pushed.contactId } },
       times: null,
       status: 500,
     });
-    await stage.push(id, 'c', { body: 'No such provider' });
-    const { body } = await stage.push(id, 'c', { body: 'Behind it' });
-    assert.equal(body.status, 'queued');
+    void stage.push(id, 'c', { body: 'No such provider' });
+    const { contactId } = pushed;
+    await stage.sandbox.waitFor(
+      ({ status, requestBody }) => status === 500 && /** @type {any} */ (requestBody)?.contactId === contactId,
+    );
+    await until(async () => (await stage.health(id)).lastError, 'the note of it');
+    const { status, body } = await stage.push(id, 'c', { body: 'Behind it' });
+    assert.deepEqual([status, body.status], [202, 'queued']);
     assert.ok(body.reason.includes(`GHL_PROVIDER_ID ${ghl.providerId}`), body.reason);
+    fault.remove();
+    await until(async () => stage.inbox(id).length === 3, 'both', 30_000);
   });
 
   it('a message is answered with a page of a firewall, 403 and 503', async () => {

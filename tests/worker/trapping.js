@@ -27,7 +27,7 @@ export class Location extends Built {
       const cursor = exec(statement, ...args);
       if (!this.#traps(statement, args)) return cursor;
       cursor.toArray();
-      return { raw: () => ({ toArray: () => [ROW] }) };
+      return { raw: () => [ROW] };
     };
     super(ctx, env);
   }

@@ -14,7 +14,10 @@ pub fn create(ghl: &mut Ghl, call: &Call) -> Answered {
     refuse_duplicate(ghl, &location_id, &written, None)?;
     let contact = blank(ghl, &location_id);
     let contact = store(ghl, contact, written, "ContactCreate");
-    Ok(Answer::new(201, json!({ "contact": view(&contact, false), "traceId": "trace" })))
+    Ok(Answer::new(
+        201,
+        json!({ "contact": view(&contact, false), "traceId": "trace" }),
+    ))
 }
 
 /// `POST /contacts/upsert` (FACTS §2.2).
@@ -24,7 +27,11 @@ pub fn upsert(ghl: &mut Ghl, call: &Call) -> Answered {
     let location = &ghl.locations[&location_id];
     let always = call.body["createNewIfDuplicateAllowed"] == true && location.allow_duplicates;
     let unique = location.unique.clone();
-    let found = if always { None } else { matching(ghl, &location_id, &unique, &written.fields) };
+    let found = if always {
+        None
+    } else {
+        matching(ghl, &location_id, &unique, &written.fields)
+    };
     let Some((by, id)) = found else {
         let contact = blank(ghl, &location_id);
         let contact = store(ghl, contact, written, "ContactCreate");
@@ -47,7 +54,10 @@ pub fn upsert(ghl: &mut Ghl, call: &Call) -> Answered {
 /// `GET /contacts/{contactId}`.
 pub fn get(ghl: &mut Ghl, call: &Call) -> Answered {
     let contact = contact_of(ghl, &call.id, &call.location())?;
-    Ok(Answer::new(200, json!({ "contact": view(&contact, true), "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "contact": view(&contact, true), "traceId": "trace" }),
+    ))
 }
 
 /// `PUT /contacts/{contactId}` (FACTS §2.5).
@@ -66,7 +76,10 @@ pub fn update(ghl: &mut Ghl, call: &Call) -> Answered {
 pub fn remove(ghl: &mut Ghl, call: &Call) -> Answered {
     contact_of(ghl, &call.id, &call.location())?;
     ghl.delete_contact(&call.id);
-    Ok(Answer::new(200, json!({ "succeded": true, "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "succeded": true, "traceId": "trace" }),
+    ))
 }
 
 /// `POST /contacts/{contactId}/tags`.
@@ -78,7 +91,10 @@ pub fn add_tags(ghl: &mut Ghl, call: &Call) -> Answered {
         }
     }
     let contact = store(ghl, contact, Written::default(), "ContactTagUpdate");
-    Ok(Answer::new(201, json!({ "tags": contact.tags, "traceId": "trace" })))
+    Ok(Answer::new(
+        201,
+        json!({ "tags": contact.tags, "traceId": "trace" }),
+    ))
 }
 
 /// `DELETE /contacts/{contactId}/tags`, with a body.
@@ -87,7 +103,10 @@ pub fn remove_tags(ghl: &mut Ghl, call: &Call) -> Answered {
     let tags = tags_of(&call.body["tags"]);
     contact.tags.retain(|tag| !tags.contains(tag));
     let contact = store(ghl, contact, Written::default(), "ContactTagUpdate");
-    Ok(Answer::new(200, json!({ "tags": contact.tags, "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "tags": contact.tags, "traceId": "trace" }),
+    ))
 }
 
 /// `GET /contacts/search/duplicate` (FACTS §2.3).
@@ -101,7 +120,10 @@ pub fn duplicate(ghl: &mut Ghl, call: &Call) -> Answered {
     let unique = ghl.locations[&location_id].unique.clone();
     let found = matching(ghl, &location_id, &unique, &fields);
     let contact = found.map(|(_, id)| view(&ghl.contacts[&id], true));
-    Ok(Answer::new(200, json!({ "contact": contact, "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "contact": contact, "traceId": "trace" }),
+    ))
 }
 
 /// `GET /locations/{locationId}`.
@@ -126,7 +148,10 @@ pub fn fields(ghl: &mut Ghl, call: &Call) -> Answered {
         .filter(|field| field.location_id == call.id && (model == "all" || field.model == model))
         .map(field_view)
         .collect();
-    Ok(Answer::new(200, json!({ "customFields": found, "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "customFields": found, "traceId": "trace" }),
+    ))
 }
 
 /// `POST /locations/{locationId}/customFields`.
@@ -140,14 +165,25 @@ pub fn create_field(ghl: &mut Ghl, call: &Call) -> Answered {
         .filter(|word| !word.is_empty())
         .collect();
     let key = format!("{model}.{}", words.join("_"));
-    if ghl.fields.iter().any(|field| field.location_id == call.id && field.key == key) {
+    if ghl
+        .fields
+        .iter()
+        .any(|field| field.location_id == call.id && field.key == key)
+    {
         let words = format!("A custom field with the key {key} already exists");
         return Err(Answer::bad_request(&words));
     }
     let id = ghl.id("cf");
     let data_type = text("dataType");
     let location_id = call.id.clone();
-    let field = CustomField { id, location_id, name, key, data_type, model };
+    let field = CustomField {
+        id,
+        location_id,
+        name,
+        key,
+        data_type,
+        model,
+    };
     let answer = json!({ "customField": field_view(&field), "traceId": "trace" });
     ghl.fields.push(field);
     Ok(Answer::new(201, answer))
@@ -156,13 +192,30 @@ pub fn create_field(ghl: &mut Ghl, call: &Call) -> Answered {
 impl Ghl {
     /// A contact goes, and its conversation with it.
     pub fn delete_contact(&mut self, id: &str) {
-        let Some(contact) = self.contacts.remove(id) else { return };
+        let Some(contact) = self.contacts.remove(id) else {
+            return;
+        };
         let (now, location_id) = (self.now, contact.location_id.clone());
         if let Some(location) = self.locations.get_mut(&location_id) {
             location.late.push((now, id.to_owned(), None));
         }
-        self.conversations.retain(|_, conversation| conversation.contact_id != id);
+        self.conversations
+            .retain(|_, conversation| conversation.contact_id != id);
         self.emit("ContactDelete", event(&contact));
+    }
+}
+
+impl Ghl {
+    /// A contact that somebody makes in GHL by hand.
+    pub fn stranger(&mut self, now: i64, location_id: &str, name: &str) -> String {
+        self.now = now;
+        let contact = blank(self, location_id);
+        let fields = BTreeMap::from([("firstName".to_owned(), json!(name))]);
+        let written = Written {
+            fields,
+            ..Written::default()
+        };
+        store(self, contact, written, "ContactCreate").id
     }
 }
 
@@ -170,7 +223,9 @@ impl Call {
     /// The token's location.
     pub fn location(&self) -> String {
         let holder = self.access.as_ref().map(|access| &access.holder);
-        holder.and_then(|holder| holder.location_id.clone()).unwrap_or_default()
+        holder
+            .and_then(|holder| holder.location_id.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -208,10 +263,18 @@ impl Written {
                 }
             }
         }
-        let is_split = ["firstName", "lastName"].iter().any(|name| written.fields.contains_key(*name));
+        let is_split = ["firstName", "lastName"]
+            .iter()
+            .any(|name| written.fields.contains_key(*name));
         if let (Some(name), false) = (body["name"].as_str(), is_split) {
             let (first, last) = name.trim().split_once(' ').unwrap_or((name.trim(), ""));
-            let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
+            let text = |text: &str| {
+                if text.is_empty() {
+                    Value::Null
+                } else {
+                    json!(text)
+                }
+            };
             written.fields.insert("firstName".into(), text(first));
             written.fields.insert("lastName".into(), text(last.trim()));
         }
@@ -224,12 +287,18 @@ fn custom_of(ghl: &Ghl, location_id: &str, list: &Value) -> Result<Vec<(String, 
     let list = list.as_array().map_or(&[][..], Vec::as_slice);
     list.iter()
         .map(|item| {
-            let key = item["key"].as_str().unwrap_or_default().trim_start_matches("contact.");
+            let key = item["key"]
+                .as_str()
+                .unwrap_or_default()
+                .trim_start_matches("contact.");
             let is_it = |field: &&CustomField| match item["id"].as_str() {
                 Some(id) => field.id == id,
                 None => field.key == format!("contact.{key}"),
             };
-            let mine = ghl.fields.iter().filter(|field| field.location_id == location_id);
+            let mine = ghl
+                .fields
+                .iter()
+                .filter(|field| field.location_id == location_id);
             match mine.clone().find(is_it) {
                 Some(field) => Ok((field.id.clone(), item["field_value"].clone())),
                 None => {
@@ -243,7 +312,12 @@ fn custom_of(ghl: &Ghl, location_id: &str, list: &Value) -> Result<Vec<(String, 
 
 fn tags_of(value: &Value) -> Vec<String> {
     let mut tags: Vec<String> = Vec::new();
-    for tag in value.as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for tag in value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         if !tags.iter().any(|known| known == tag) {
             tags.push(tag.to_owned());
         }
@@ -269,11 +343,15 @@ fn store(ghl: &mut Ghl, mut contact: Contact, written: Written, event_type: &str
     if let Some(tags) = written.tags {
         contact.tags = tags;
     }
-    contact.custom.retain(|(id, _)| !written.custom.iter().any(|(other, _)| other == id));
+    contact
+        .custom
+        .retain(|(id, _)| !written.custom.iter().any(|(other, _)| other == id));
     contact.custom.extend(written.custom);
     contact.updated_at = ghl.now;
     if let Some(location) = ghl.locations.get_mut(&contact.location_id) {
-        location.late.push((ghl.now, contact.id.clone(), Some(contact.clone())));
+        location
+            .late
+            .push((ghl.now, contact.id.clone(), Some(contact.clone())));
     }
     ghl.contacts.insert(contact.id.clone(), contact.clone());
     ghl.emit(event_type, event(&contact));
@@ -293,14 +371,23 @@ fn matching(
     })
 }
 
-fn owners(ghl: &Ghl, location_id: &str, field: &str, fields: &BTreeMap<String, Value>) -> Vec<String> {
+fn owners(
+    ghl: &Ghl,
+    location_id: &str,
+    field: &str,
+    fields: &BTreeMap<String, Value>,
+) -> Vec<String> {
     let Some(value) = fields.get(field).and_then(Value::as_str) else {
         return Vec::new();
     };
     let is_owner = |contact: &&Contact| {
         contact.location_id == location_id && contact.text(field).eq_ignore_ascii_case(value)
     };
-    ghl.contacts.values().filter(is_owner).map(|contact| contact.id.clone()).collect()
+    ghl.contacts
+        .values()
+        .filter(is_owner)
+        .map(|contact| contact.id.clone())
+        .collect()
 }
 
 fn refuse_duplicate(
@@ -344,7 +431,13 @@ pub fn view(contact: &Contact, full: bool) -> Value {
     for (name, value) in &contact.fields {
         view[name] = value.clone();
     }
-    let lower = |text: &str| if text.is_empty() { Value::Null } else { json!(text.to_lowercase()) };
+    let lower = |text: &str| {
+        if text.is_empty() {
+            Value::Null
+        } else {
+            json!(text.to_lowercase())
+        }
+    };
     view["firstNameLowerCase"] = lower(contact.text("firstName"));
     view["lastNameLowerCase"] = lower(contact.text("lastName"));
     view["fullNameLowerCase"] = lower(&contact.name());

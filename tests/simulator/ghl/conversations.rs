@@ -11,7 +11,10 @@ use vcx_ghl::map::iso;
 pub fn create(ghl: &mut Ghl, call: &Call) -> Answered {
     let contact_id = call.body["contactId"].as_str().unwrap_or_default();
     let contact = contact_of(ghl, contact_id, &call.location())?;
-    if let Some(known) = ghl.conversation_of(&contact.id).filter(|_| ghl.options.refuse_conversation) {
+    if let Some(known) = ghl
+        .conversation_of(&contact.id)
+        .filter(|_| ghl.options.refuse_conversation)
+    {
         let message = "Conversation already exists";
         let body = json!({ "statusCode": 400, "message": message, "conversationId": known });
         return Err(Answer::new(400, body));
@@ -51,7 +54,9 @@ pub fn search(ghl: &mut Ghl, call: &Call) -> Answered {
         .filter(is_wanted)
         .map(|conversation| summary(ghl, conversation))
         .collect();
-    let limit = query("limit").and_then(|text| text.parse().ok()).unwrap_or(20);
+    let limit = query("limit")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20);
     let page: Vec<&Value> = found.iter().take(limit).collect();
     let body = json!({ "conversations": page, "total": found.len(), "traceId": "trace" });
     Ok(Answer::new(200, body))
@@ -74,19 +79,27 @@ pub fn update(ghl: &mut Ghl, call: &Call) -> Answered {
     let Some(conversation) = ghl.conversations.get_mut(&call.id) else {
         return Err(Answer::unknown("Conversation", &call.id));
     };
-    conversation.starred = call.body["starred"].as_bool().unwrap_or(conversation.starred);
+    conversation.starred = call.body["starred"]
+        .as_bool()
+        .unwrap_or(conversation.starred);
     if let Some(unread) = call.body["unreadCount"].as_i64() {
         conversation.unread = unread;
         ghl.emit_unread(&call.id);
     }
-    Ok(Answer::new(200, json!({ "success": true, "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "success": true, "traceId": "trace" }),
+    ))
 }
 
 /// `DELETE /conversations/{conversationId}`.
 pub fn remove(ghl: &mut Ghl, call: &Call) -> Answered {
     of_location(ghl, &call.id, &call.location())?;
     ghl.conversations.remove(&call.id);
-    Ok(Answer::new(200, json!({ "success": true, "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "success": true, "traceId": "trace" }),
+    ))
 }
 
 /// A conversation of the token's location.
@@ -102,7 +115,28 @@ impl Ghl {
     /// The contact's conversation, if it has one.
     pub fn conversation_of(&self, contact_id: &str) -> Option<String> {
         let mut all = self.conversations.values();
-        all.find(|conversation| conversation.contact_id == contact_id).map(|found| found.id.clone())
+        all.find(|conversation| conversation.contact_id == contact_id)
+            .map(|found| found.id.clone())
+    }
+
+    /// A conversation goes on under another id (FACTS §4.5).
+    pub fn merge_conversation(&mut self, old: &str) {
+        let Some(mut conversation) = self.conversations.remove(old) else {
+            return;
+        };
+        let id = self.id("cnv");
+        conversation.id = id.clone();
+        for message in &conversation.thread {
+            if let Some(message) = self.messages.get_mut(message) {
+                message.conversation_id = id.clone();
+            }
+        }
+        let fields = json!({
+            "locationId": conversation.location_id, "contactId": conversation.contact_id,
+            "oldConversationId": old, "newConversationId": id,
+        });
+        self.conversations.insert(id, conversation);
+        self.emit("ConversationUpdate", fields);
     }
 
     /// The contact's conversation, made if there is none.

@@ -1,8 +1,8 @@
 //! The bodies of app webhooks and Delivery posts (FACTS §4.2-4.5), and who gets them: an app hears
 //! of a location that it is installed in, when it has the scope (FACTS §1.9).
 
-use super::state::{Direction, Message};
 use super::Ghl;
+use super::state::{Direction, Message};
 use serde_json::{Value, json};
 use vcx_ghl::map::iso;
 
@@ -25,11 +25,15 @@ impl Ghl {
     /// Posts an app event, unless the app is not to hear of it.
     pub fn emit(&mut self, kind: &str, fields: Value) {
         let location_id = fields["locationId"].as_str().unwrap_or_default().to_owned();
-        let scope = SCOPES.iter().find(|(name, _)| *name == kind).map(|(_, scope)| *scope);
+        let scope = SCOPES
+            .iter()
+            .find(|(name, _)| *name == kind)
+            .map(|(_, scope)| *scope);
         if let Some(scope) = scope {
             let key = (self.client_id.clone(), location_id);
             let installation = self.installations.get(&key);
-            let listens = installation.is_some_and(|found| found.scope.split(' ').any(|one| one == scope));
+            let listens =
+                installation.is_some_and(|found| found.scope.split(' ').any(|one| one == scope));
             if !listens {
                 return;
             }
@@ -52,7 +56,9 @@ impl Ghl {
 
     /// `ConversationUnreadUpdate`.
     pub fn emit_unread(&mut self, conversation_id: &str) {
-        let Some(conversation) = self.conversations.get(conversation_id) else { return };
+        let Some(conversation) = self.conversations.get(conversation_id) else {
+            return;
+        };
         let fields = json!({
             "locationId": conversation.location_id, "id": conversation.id,
             "contactId": conversation.contact_id, "unreadCount": conversation.unread,
@@ -69,7 +75,10 @@ impl Ghl {
             "messageId": message.id, "type": self.options.delivery_type,
             "message": message.body, "attachments": message.attachments,
         });
-        let phone = self.contacts.get(&message.contact_id).map(|contact| contact.text("phone"));
+        let phone = self
+            .contacts
+            .get(&message.contact_id)
+            .map(|contact| contact.text("phone"));
         if let Some(phone) = phone.filter(|phone| !phone.is_empty()) {
             body["phone"] = json!(phone);
         }
@@ -80,7 +89,10 @@ impl Ghl {
             body["timestamp"] = json!(iso(self.now));
             body["webhookId"] = json!(self.id("whk"));
         }
-        self.posts.push(Post { to: To::Delivery, body });
+        self.posts.push(Post {
+            to: To::Delivery,
+            body,
+        });
     }
 
     /// An event with its envelope.

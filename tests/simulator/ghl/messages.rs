@@ -15,12 +15,23 @@ pub fn log(ghl: &mut Ghl, call: &Call) -> Answered {
     let text = |name: &str| call.body[name].as_str();
     let kind = text("type").unwrap_or_default();
     if text("contactId").is_none() && text("conversationId").is_none() {
-        return Err(Answer::unprocessable(&["contactId should not be empty".into()]));
+        return Err(Answer::unprocessable(&[
+            "contactId should not be empty".into()
+        ]));
     }
     match (kind, text("conversationProviderId")) {
         // A success by its status, and nothing was stored (FACTS §3.3, GH#70).
-        ("Custom", None) => return Ok(Answer { status: 201, body: None }),
-        ("Call", None) => return Err(Answer::bad_request("No conversationProviderId passed in body")),
+        ("Custom", None) => {
+            return Ok(Answer {
+                status: 201,
+                body: None,
+            });
+        }
+        ("Call", None) => {
+            return Err(Answer::bad_request(
+                "No conversationProviderId passed in body",
+            ));
+        }
         (_, None) => {}
         (_, Some(provider)) => {
             if !owns(ghl, call, provider) {
@@ -66,17 +77,26 @@ pub fn log(ghl: &mut Ghl, call: &Call) -> Answered {
 /// `POST /conversations/messages`: sends; with our provider, through its Delivery URL (FACTS §3.4).
 pub fn send(ghl: &mut Ghl, call: &Call) -> Answered {
     let text = |name: &str| call.body[name].as_str();
-    let (kind, provider) = (text("type").unwrap_or_default(), text("conversationProviderId"));
+    let (kind, provider) = (
+        text("type").unwrap_or_default(),
+        text("conversationProviderId"),
+    );
     let contact = contact_of(ghl, text("contactId").unwrap_or_default(), &call.location())?;
     if kind == "Custom" && provider.is_none() {
-        return Err(Answer::bad_request("No conversationProviderId passed in body"));
+        return Err(Answer::bad_request(
+            "No conversationProviderId passed in body",
+        ));
     }
     if provider.is_some_and(|provider| !owns(ghl, call, provider)) {
         return Err(Answer::server_error());
     }
     let conversation_id = ghl.conversation_for(&contact.id);
     // With a provider, SMS is taken here though not for logging, and has a type of its own.
-    let named = if provider.is_some() && kind == "SMS" { "ProviderSMS" } else { kind };
+    let named = if provider.is_some() && kind == "SMS" {
+        "ProviderSMS"
+    } else {
+        kind
+    };
     let message = ghl.store(
         &conversation_id,
         Message {
@@ -124,7 +144,10 @@ pub fn set_status(ghl: &mut Ghl, call: &Call) -> Answered {
 pub fn list(ghl: &mut Ghl, call: &Call) -> Answered {
     let conversation = of_location(ghl, &call.id, &call.location())?;
     let query = |name: &str| call.query.get(name).map(String::as_str);
-    let limit = query("limit").and_then(|text| text.parse().ok()).unwrap_or(20).min(100);
+    let limit = query("limit")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(20)
+        .min(100);
     let end = match query("lastMessageId") {
         None => conversation.thread.len(),
         Some(last) => match conversation.thread.iter().position(|id| id == last) {
@@ -156,12 +179,22 @@ pub fn list(ghl: &mut Ghl, call: &Call) -> Answered {
 /// `GET /conversations/messages/{id}`: nested, too.
 pub fn get(ghl: &mut Ghl, call: &Call) -> Answered {
     let message = message_of(ghl, &call.id, &call.location())?;
-    Ok(Answer::new(200, json!({ "message": view(&message), "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "message": view(&message), "traceId": "trace" }),
+    ))
 }
 
 impl Ghl {
     /// A GHL user writes: through our provider (`Custom`), or on another channel.
-    pub fn agent_replies(&mut self, now: i64, contact_id: &str, kind: &str, text: &str, attachments: Value) -> Message {
+    pub fn agent_replies(
+        &mut self,
+        now: i64,
+        contact_id: &str,
+        kind: &str,
+        text: &str,
+        attachments: Value,
+    ) -> Message {
         self.now = now;
         let ours = kind == "Custom";
         let conversation_id = self.conversation_for(contact_id);
@@ -197,7 +230,9 @@ impl Ghl {
             ..message
         };
         // Sorted by date; those of one date by arrival.
-        let place = conversation.thread.partition_point(|other| self.messages[other].date <= message.date);
+        let place = conversation
+            .thread
+            .partition_point(|other| self.messages[other].date <= message.date);
         conversation.thread.insert(place, id.clone());
         conversation.unread += i64::from(message.direction == Direction::Inbound);
         self.messages.insert(id, message.clone());
@@ -237,7 +272,10 @@ impl Message {
 
 /// Whether the provider is of the token's app.
 fn owns(ghl: &Ghl, call: &Call, provider: &str) -> bool {
-    let client_id = call.access.as_ref().map(|access| access.holder.client_id.as_str());
+    let client_id = call
+        .access
+        .as_ref()
+        .map(|access| access.holder.client_id.as_str());
     let app = ghl.apps.values().find(|app| app.provider_id == provider);
     app.is_some_and(|app| Some(app.client_id.as_str()) == client_id)
 }
@@ -284,7 +322,10 @@ fn view(message: &Message) -> Value {
         ("error", message.error.clone()),
         ("altId", message.alt_id.as_ref().map(|text| json!(text))),
         ("userId", message.user_id.as_ref().map(|text| json!(text))),
-        ("conversationProviderId", message.provider_id.as_ref().map(|text| json!(text))),
+        (
+            "conversationProviderId",
+            message.provider_id.as_ref().map(|text| json!(text)),
+        ),
     ];
     for (name, value) in more {
         if let Some(value) = value {

@@ -15,7 +15,7 @@ mod state;
 mod tokens;
 
 pub use events::{Post, To};
-pub use state::{Direction, Message};
+pub use state::Message;
 pub use tokens::Holder;
 
 use serde_json::{Value, json};

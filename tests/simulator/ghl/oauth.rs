@@ -1,6 +1,5 @@
 //! The OAuth calls (FACTS §1.2-1.7), and installing and uninstalling as an admin does it.
 
-use super::events::To;
 use super::server::Call;
 use super::state::{App, Installation};
 use super::tokens::Holder;
@@ -12,7 +11,9 @@ use vcx_ghl::map::iso;
 pub fn token(ghl: &mut Ghl, call: &Call) -> Answered {
     let text = |name: &str| call.body[name].as_str().unwrap_or_default().to_owned();
     let need = |name: &str, word: &str| match text(name) {
-        found if found.is_empty() => Err(Answer::bad_request(&format!("Missing parameter: {word}"))),
+        found if found.is_empty() => {
+            Err(Answer::bad_request(&format!("Missing parameter: {word}")))
+        }
         found => Ok(found),
     };
     let grant_type = need("grant_type", "grantType")?;
@@ -21,7 +22,9 @@ pub fn token(ghl: &mut Ghl, call: &Call) -> Answered {
     }
     need("client_id", "clientId")?;
     need("client_secret", "clientSecret")?;
-    let app = |ghl: &Ghl| known_app(ghl, &text("client_id"), &text("client_secret")).map(|app| app.client_id.clone());
+    let app = |ghl: &Ghl| {
+        known_app(ghl, &text("client_id"), &text("client_secret")).map(|app| app.client_id.clone())
+    };
     if grant_type == "refresh_token" {
         let client_id = app(ghl)?;
         let token = need("refresh_token", "refreshToken")?;
@@ -38,7 +41,9 @@ pub fn token(ghl: &mut Ghl, call: &Call) -> Answered {
     }
     let given = text("redirect_uri");
     if !given.is_empty() && !redirect_uri.is_empty() && given != redirect_uri {
-        return Err(Answer::bad_request("Invalid grant: redirect URI is invalid"));
+        return Err(Answer::bad_request(
+            "Invalid grant: redirect URI is invalid",
+        ));
     }
     must_be_active(ghl, &holder)?;
     ghl.codes.remove(&code);
@@ -65,9 +70,15 @@ fn refresh(ghl: &mut Ghl, client_id: &str, token: &str) -> Answered {
 
 /// `POST /oauth/locationToken` (FACTS §1.4).
 pub fn location_token(ghl: &mut Ghl, call: &Call) -> Answered {
-    let holder = &call.access.as_ref().ok_or_else(Answer::server_error)?.holder;
+    let holder = &call
+        .access
+        .as_ref()
+        .ok_or_else(Answer::server_error)?
+        .holder;
     if call.body["companyId"] != json!(holder.company_id) {
-        return Err(Answer::forbidden("The token does not have access to this company."));
+        return Err(Answer::forbidden(
+            "The token does not have access to this company.",
+        ));
     }
     let location_id = call.body["locationId"].as_str().unwrap_or_default();
     let location = ghl.locations.get(location_id);
@@ -76,7 +87,9 @@ pub fn location_token(ghl: &mut Ghl, call: &Call) -> Answered {
     }
     let key = (holder.client_id.clone(), location_id.to_owned());
     let Some(installation) = ghl.installations.get(&key) else {
-        return Err(Answer::bad_request("The app is not installed in this location"));
+        return Err(Answer::bad_request(
+            "The app is not installed in this location",
+        ));
     };
     let holder = Holder {
         location_id: Some(location_id.to_owned()),
@@ -93,10 +106,16 @@ pub fn location_token(ghl: &mut Ghl, call: &Call) -> Answered {
 
 /// `GET /oauth/installedLocations` (FACTS §1.5).
 pub fn installed(ghl: &mut Ghl, call: &Call) -> Answered {
-    let holder = &call.access.as_ref().ok_or_else(Answer::server_error)?.holder;
+    let holder = &call
+        .access
+        .as_ref()
+        .ok_or_else(Answer::server_error)?
+        .holder;
     let query = |name: &str| call.query.get(name).map_or("", String::as_str);
     if query("companyId") != holder.company_id {
-        return Err(Answer::forbidden("The token does not have access to this company."));
+        return Err(Answer::forbidden(
+            "The token does not have access to this company.",
+        ));
     }
     if query("appId") != ghl.app_id() {
         return Err(Answer::bad_request("App not found"));
@@ -109,13 +128,20 @@ pub fn installed(ghl: &mut Ghl, call: &Call) -> Answered {
     });
     let found: Vec<Value> = mine
         .map(|(id, _)| {
-            let installation = ghl.installations.get(&(holder.client_id.clone(), id.clone()));
+            let installation = ghl
+                .installations
+                .get(&(holder.client_id.clone(), id.clone()));
             let installed_at = installation.map(|found| iso(found.installed_at));
             json!({ "_id": id, "name": "Acme", "isInstalled": wanted, "installedAt": installed_at })
         })
         .collect();
-    let page: Vec<&Value> = found.iter().skip(number("skip", 0)).take(number("limit", 20)).collect();
-    let body = json!({ "locations": page, "count": found.len(), "installToFutureLocations": false });
+    let page: Vec<&Value> = found
+        .iter()
+        .skip(number("skip", 0))
+        .take(number("limit", 20))
+        .collect();
+    let body =
+        json!({ "locations": page, "count": found.len(), "installToFutureLocations": false });
     Ok(Answer::new(200, body))
 }
 
@@ -125,18 +151,35 @@ pub fn reconnect(ghl: &mut Ghl, call: &Call) -> Answered {
         return Err(Answer::not_found("Cannot POST /oauth/reconnect"));
     }
     let text = |name: &str| call.body[name].as_str().unwrap_or_default();
-    let client_id = known_app(ghl, text("clientKey"), text("clientSecret"))?.client_id.clone();
+    let client_id = known_app(ghl, text("clientKey"), text("clientSecret"))?
+        .client_id
+        .clone();
     let location_id = call.body["locationId"].as_str().map(str::to_owned);
-    let resource = location_id.as_deref().unwrap_or(text("companyId")).to_owned();
-    let Some(installation) = ghl.installations.get(&(client_id.clone(), resource.clone())) else {
+    let resource = location_id
+        .as_deref()
+        .unwrap_or(text("companyId"))
+        .to_owned();
+    let Some(installation) = ghl
+        .installations
+        .get(&(client_id.clone(), resource.clone()))
+    else {
         return Err(Answer::bad_request("App is not installed"));
     };
     let company_id = match &location_id {
-        Some(id) => ghl.locations.get(id).map_or(String::new(), |found| found.company_id.clone()),
+        Some(id) => ghl
+            .locations
+            .get(id)
+            .map_or(String::new(), |found| found.company_id.clone()),
         None => resource,
     };
     let scope = installation.scope.clone();
-    let holder = Holder { client_id, company_id, location_id, scope, approved: Vec::new() };
+    let holder = Holder {
+        client_id,
+        company_id,
+        location_id,
+        scope,
+        approved: Vec::new(),
+    };
     let code = grant(ghl, holder, "");
     let expires_at = iso(ghl.now + CODE_LIFE);
     let body = json!({ "authorizationCode": code, "expiresAt": expires_at, "traceId": "trace" });
@@ -166,7 +209,10 @@ impl Ghl {
     /// Counts the app as installed; who its tokens are for.
     pub fn approve(&mut self, client_id: &str, resource: &str, scope: &str) -> Holder {
         let installed_at = self.now;
-        let location_id = self.locations.contains_key(resource).then(|| resource.to_owned());
+        let location_id = self
+            .locations
+            .contains_key(resource)
+            .then(|| resource.to_owned());
         let company_id = match &location_id {
             Some(id) => self.locations[id].company_id.clone(),
             None => resource.to_owned(),
@@ -176,10 +222,20 @@ impl Ghl {
             None => self.locations_of(resource),
         };
         for id in approved.iter().map(String::as_str).chain([resource]) {
-            let installation = Installation { scope: scope.to_owned(), installed_at };
-            self.installations.insert((client_id.to_owned(), id.to_owned()), installation);
+            let installation = Installation {
+                scope: scope.to_owned(),
+                installed_at,
+            };
+            self.installations
+                .insert((client_id.to_owned(), id.to_owned()), installation);
         }
-        Holder { client_id: client_id.into(), company_id, location_id, scope: scope.into(), approved }
+        Holder {
+            client_id: client_id.into(),
+            company_id,
+            location_id,
+            scope: scope.into(),
+            approved,
+        }
     }
 
     /// A token pair without the walk.
@@ -202,14 +258,21 @@ impl Ghl {
             self.installations.remove(&(client_id.clone(), id.clone()));
             self.tokens.forget(&id, &client_id);
         }
-        let name = if is_location { "locationId" } else { "companyId" };
+        let name = if is_location {
+            "locationId"
+        } else {
+            "companyId"
+        };
         let mut fields = json!({});
         fields[name] = json!(resource);
-        self.posts.push(self.app_event("UNINSTALL", fields, To::Webhook));
+        self.emit("UNINSTALL", fields);
     }
 
     fn locations_of(&self, company_id: &str) -> Vec<String> {
-        let mine = self.locations.iter().filter(|(_, location)| location.company_id == company_id);
+        let mine = self
+            .locations
+            .iter()
+            .filter(|(_, location)| location.company_id == company_id);
         mine.map(|(id, _)| id.clone()).collect()
     }
 }
@@ -217,18 +280,26 @@ impl Ghl {
 fn grant(ghl: &mut Ghl, holder: Holder, redirect_uri: &str) -> String {
     let code = ghl.id("code");
     let expires_at = ghl.now + CODE_LIFE;
-    ghl.codes.insert(code.clone(), (holder, redirect_uri.to_owned(), expires_at));
+    ghl.codes
+        .insert(code.clone(), (holder, redirect_uri.to_owned(), expires_at));
     code
 }
 
 fn issue(ghl: &mut Ghl, holder: &Holder, expires_in: i64) -> Value {
-    ghl.tokens.issue(ghl.now, holder, expires_in, ghl.options.approved_locations)
+    ghl.tokens
+        .issue(ghl.now, holder, expires_in, ghl.options.approved_locations)
 }
 
 /// The same refresh token works again later: it is not used up (FACTS §1.7).
 fn must_be_active(ghl: &Ghl, holder: &Holder) -> Result<(), Answer> {
-    let company = ghl.companies.get(&holder.company_id).is_none_or(|company| company.active);
-    let location = holder.location_id.as_ref().and_then(|id| ghl.locations.get(id));
+    let company = ghl
+        .companies
+        .get(&holder.company_id)
+        .is_none_or(|company| company.active);
+    let location = holder
+        .location_id
+        .as_ref()
+        .and_then(|id| ghl.locations.get(id));
     match company && location.is_none_or(|location| location.active) {
         true => Ok(()),
         false => Err(Answer::bad_request("Location is not active")),
@@ -236,13 +307,19 @@ fn must_be_active(ghl: &Ghl, holder: &Holder) -> Result<(), Answer> {
 }
 
 fn known_app<'a>(ghl: &'a Ghl, client_id: &str, client_secret: &str) -> Result<&'a App, Answer> {
-    let app = ghl.apps.get(client_id).filter(|app| app.client_secret == client_secret);
+    let app = ghl
+        .apps
+        .get(client_id)
+        .filter(|app| app.client_secret == client_secret);
     app.ok_or_else(|| Answer::bad_request("Invalid client: client credentials are invalid"))
 }
 
 fn no_code() -> Answer {
     let words = "Authorization code not found";
-    Answer::new(401, json!({ "error": "UnAuthorized!", "error_description": words }))
+    Answer::new(
+        401,
+        json!({ "error": "UnAuthorized!", "error_description": words }),
+    )
 }
 
 const EXPIRES_IN: i64 = 86_399;

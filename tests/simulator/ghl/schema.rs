@@ -17,7 +17,8 @@ pub fn problems(route: &str, body: &Value, query: &BTreeMap<String, String>) -> 
                 None => found.push(format!("property {name} should not exist")),
             }
         }
-        let missing = |name: &str| matches!(body.get(name), None | Some(Value::Null)) || body[name] == "";
+        let missing =
+            |name: &str| matches!(body.get(name), None | Some(Value::Null)) || body[name] == "";
         found.extend(absent(&fields, missing));
     }
     if let Some(fields) = fields(QUERIES, route) {

@@ -38,18 +38,26 @@ pub fn search(ghl: &mut Ghl, call: &Call) -> Answered {
             view
         })
         .collect();
-    Ok(Answer::new(200, json!({ "contacts": contacts, "total": total, "traceId": "trace" })))
+    Ok(Answer::new(
+        200,
+        json!({ "contacts": contacts, "total": total, "traceId": "trace" }),
+    ))
 }
 
 type Found<'a> = (Value, &'a Contact);
 
-fn page<'a, 'b>(found: &'b [Found<'a>], query: &Value, sort: &Sort) -> Result<&'b [Found<'a>], Answer> {
+fn page<'a, 'b>(
+    found: &'b [Found<'a>],
+    query: &Value,
+    sort: &Sort,
+) -> Result<&'b [Found<'a>], Answer> {
     let limit = query["pageLimit"].as_u64().unwrap_or(0) as usize;
     if !(1..=500).contains(&limit) {
         return Err(refusal("pageLimit must be between 1 and 500"));
     }
     let start = if query["searchAfter"].is_array() {
-        let after = |(key, _): &Found<'_>| sort.compare(key, &query["searchAfter"]) == Ordering::Greater;
+        let after =
+            |(key, _): &Found<'_>| sort.compare(key, &query["searchAfter"]) == Ordering::Greater;
         found.iter().position(after).unwrap_or(found.len())
     } else {
         let end = query["page"].as_u64().unwrap_or(1) as usize * limit;
@@ -89,7 +97,11 @@ impl Sort {
             (Some(a), Some(b)) => a.cmp(&b),
             _ => a[0].as_str().cmp(&b[0].as_str()),
         };
-        let first = if self.descending { first.reverse() } else { first };
+        let first = if self.descending {
+            first.reverse()
+        } else {
+            first
+        };
         first.then_with(|| a[1].as_str().cmp(&b[1].as_str()))
     }
 }
@@ -98,8 +110,13 @@ fn fits(filter: &Value, contact: &Contact) -> Result<bool, Answer> {
     let Some(group) = filter["group"].as_str() else {
         return condition(filter, contact);
     };
-    let parts = filter["filters"].as_array().ok_or_else(|| refusal("filters must be an array"))?;
-    let fit: Vec<bool> = parts.iter().map(|part| fits(part, contact)).collect::<Result<_, _>>()?;
+    let parts = filter["filters"]
+        .as_array()
+        .ok_or_else(|| refusal("filters must be an array"))?;
+    let fit: Vec<bool> = parts
+        .iter()
+        .map(|part| fits(part, contact))
+        .collect::<Result<_, _>>()?;
     match group {
         "AND" => Ok(fit.iter().all(|fits| *fits)),
         "OR" => Ok(fit.iter().any(|fits| *fits)),
@@ -108,17 +125,29 @@ fn fits(filter: &Value, contact: &Contact) -> Result<bool, Answer> {
 }
 
 fn condition(condition: &Value, contact: &Contact) -> Result<bool, Answer> {
-    let field = condition["field"].as_str().ok_or_else(|| refusal("filters.field must be a string"))?;
+    let field = condition["field"]
+        .as_str()
+        .ok_or_else(|| refusal("filters.field must be a string"))?;
     let operator = condition["operator"].as_str().unwrap_or_default();
-    let wanted = condition["value"].as_str().unwrap_or_default().to_lowercase();
-    if condition["value"].as_str().is_some_and(|value| value.chars().count() > 75) {
+    let wanted = condition["value"]
+        .as_str()
+        .unwrap_or_default()
+        .to_lowercase();
+    if condition["value"]
+        .as_str()
+        .is_some_and(|value| value.chars().count() > 75)
+    {
         return Err(refusal("filter value must be at most 75 characters"));
     }
     if operator.ends_with("contains") && ["email", "website", "id"].contains(&field) {
         return Err(refusal("filter operator is not supported for this field"));
     }
     let actual = match field.strip_prefix("customFields.") {
-        Some(id) => contact.custom(id).and_then(Value::as_str).unwrap_or_default().to_owned(),
+        Some(id) => contact
+            .custom(id)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         None => match field {
             "id" => contact.id.clone(),
             "contactName" => contact.name(),

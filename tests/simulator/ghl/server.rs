@@ -39,10 +39,17 @@ pub fn answer(ghl: &mut Ghl, request: &Request) -> Response {
 type Handler = fn(&mut Ghl, &Call) -> Answered;
 type Headers = Vec<(String, String)>;
 
-fn gate(ghl: &mut Ghl, request: &Request, headers: &mut Headers) -> Result<(Handler, Call), Answer> {
+fn gate(
+    ghl: &mut Ghl,
+    request: &Request,
+    headers: &mut Headers,
+) -> Result<(Handler, Call), Answer> {
     let full = path(&request.url);
     let Some((route, id)) = find(&request.method, full) else {
-        return Err(Answer::not_found(&format!("Cannot {} {full}", request.method)));
+        return Err(Answer::not_found(&format!(
+            "Cannot {} {full}",
+            request.method
+        )));
     };
     let header = |name: &str| request.headers.get(name).map(String::as_str);
     let version = header("version");
@@ -60,12 +67,18 @@ fn gate(ghl: &mut Ghl, request: &Request, headers: &mut Headers) -> Result<(Hand
         "" => None,
         _ => match ghl.tokens.access(ghl.now, header("authorization")) {
             Some(access) => Some(access.clone()),
-            None => return Err(Answer::unauthorized("Invalid token: access token is invalid")),
+            None => {
+                return Err(Answer::unauthorized(
+                    "Invalid token: access token is invalid",
+                ));
+            }
         },
     };
     if version == Some("v3") && REMOVED.contains(&route.name) {
-        let message = format!("Endpoint {full} not available in API version v3. This endpoint was \
-            removed in version v3. Please use a version before v3.");
+        let message = format!(
+            "Endpoint {full} not available in API version v3. This endpoint was \
+            removed in version v3. Please use a version before v3."
+        );
         let body = json!({ "statusCode": 400, "message": message, "error": "Bad Request" });
         return Err(Answer::new(400, body));
     }
@@ -94,14 +107,27 @@ fn gate(ghl: &mut Ghl, request: &Request, headers: &mut Headers) -> Result<(Hand
         ];
         tenant(ghl, access, route, &named)?;
     }
-    Ok((route.handle, Call { id, query, body, access }))
+    Ok((
+        route.handle,
+        Call {
+            id,
+            query,
+            body,
+            access,
+        },
+    ))
 }
 
 /// Counts a call, and tells the limits (FACTS §5).
 fn count(ghl: &mut Ghl, access: &Access, headers: &mut Headers) -> Result<(), Answer> {
     let options = &ghl.options;
     let key = format!("{} {}", access.holder.client_id, access.holder.resource());
-    let Limits { window_ends, used, day_ends, used_today } = ghl.buckets.entry(key).or_default();
+    let Limits {
+        window_ends,
+        used,
+        day_ends,
+        used_today,
+    } = ghl.buckets.entry(key).or_default();
     if ghl.now >= *window_ends {
         (*window_ends, *used) = (ghl.now + options.interval, 0);
     }
@@ -115,7 +141,10 @@ fn count(ghl: &mut Ghl, access: &Access, headers: &mut Headers) -> Result<(), An
     }
     let mut tell = |name: &str, value: i64| headers.push((name.to_owned(), value.to_string()));
     tell("x-ratelimit-limit-daily", options.daily);
-    tell("x-ratelimit-daily-remaining", (options.daily - *used_today).max(0));
+    tell(
+        "x-ratelimit-daily-remaining",
+        (options.daily - *used_today).max(0),
+    );
     tell("x-ratelimit-interval-milliseconds", options.interval);
     tell("x-ratelimit-max", options.max);
     tell("x-ratelimit-remaining", (options.max - *used).max(0));
@@ -123,10 +152,17 @@ fn count(ghl: &mut Ghl, access: &Access, headers: &mut Headers) -> Result<(), An
         return Ok(());
     }
     if options.retry_after {
-        let ends = if *used_today >= options.daily { *day_ends } else { *window_ends };
+        let ends = if *used_today >= options.daily {
+            *day_ends
+        } else {
+            *window_ends
+        };
         tell("retry-after", (ends - ghl.now + 999) / 1_000);
     }
-    Err(Answer::new(429, json!({ "statusCode": 429, "message": "Too Many Requests" })))
+    Err(Answer::new(
+        429,
+        json!({ "statusCode": 429, "message": "Too Many Requests" }),
+    ))
 }
 
 fn may(route: &Route, access: &Access) -> Result<(), Answer> {
@@ -144,7 +180,9 @@ fn may(route: &Route, access: &Access) -> Result<(), Answer> {
     }
     match access.scopes.contains(route.scope) {
         true => Ok(()),
-        false => Err(Answer::unauthorized("The token is not authorized for this scope.")),
+        false => Err(Answer::unauthorized(
+            "The token is not authorized for this scope.",
+        )),
     }
 }
 
@@ -170,18 +208,26 @@ fn read_body(request: &Request) -> Result<Value, Answer> {
     let Some(text) = request.body.as_deref().filter(|text| !text.is_empty()) else {
         return Ok(json!({}));
     };
-    let kind = request.headers.get("content-type").map_or("", String::as_str);
+    let kind = request
+        .headers
+        .get("content-type")
+        .map_or("", String::as_str);
     if kind.starts_with("application/x-www-form-urlencoded") {
         return Ok(json!(pairs(text)));
     }
     serde_json::from_str(text).map_err(|error| {
         let message = format!("{error} in JSON");
-        Answer::new(400, json!({ "statusCode": 400, "message": message, "error": "Bad Request" }))
+        Answer::new(
+            400,
+            json!({ "statusCode": 400, "message": message, "error": "Bad Request" }),
+        )
     })
 }
 
 fn pairs(text: &str) -> BTreeMap<String, String> {
-    form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+    form_urlencoded::parse(text.as_bytes())
+        .into_owned()
+        .collect()
 }
 
 struct Route {
@@ -202,9 +248,9 @@ enum Class {
 
 /// The route, and what stands at its `{}`.
 fn find(method: &str, path: &str) -> Option<(&'static Route, String)> {
-    let exact = ROUTES.iter().find(|route| {
-        route.name.split_once(' ') == Some((method, path))
-    });
+    let exact = ROUTES
+        .iter()
+        .find(|route| route.name.split_once(' ') == Some((method, path)));
     if let Some(route) = exact {
         return Some((route, String::new()));
     }
@@ -224,7 +270,12 @@ fn unescape(segment: &str) -> String {
 }
 
 const fn route(name: &'static str, scope: &'static str, class: Class, handle: Handler) -> Route {
-    Route { name, scope, class, handle }
+    Route {
+        name,
+        scope,
+        class,
+        handle,
+    }
 }
 
 use Class::{Both, Company, Location};
@@ -232,34 +283,159 @@ use Class::{Both, Company, Location};
 const ROUTES: &[Route] = &[
     route("POST /oauth/token", "", Both, oauth::token),
     route("POST /oauth/reconnect", "", Both, oauth::reconnect),
-    route("POST /oauth/locationToken", "oauth.write", Company, oauth::location_token),
-    route("GET /oauth/installedLocations", "oauth.readonly", Company, oauth::installed),
-    route("POST /contacts/", "contacts.write", Location, contacts::create),
-    route("POST /contacts/upsert", "contacts.write", Location, contacts::upsert),
-    route("POST /contacts/search", "contacts.readonly", Location, search::search),
-    route("GET /contacts/search/duplicate", "contacts.readonly", Location, contacts::duplicate),
-    route("GET /contacts/{}", "contacts.readonly", Location, contacts::get),
-    route("PUT /contacts/{}", "contacts.write", Location, contacts::update),
-    route("DELETE /contacts/{}", "contacts.write", Location, contacts::remove),
-    route("POST /contacts/{}/tags", "contacts.write", Location, contacts::add_tags),
-    route("DELETE /contacts/{}/tags", "contacts.write", Location, contacts::remove_tags),
-    route("GET /locations/{}", "locations.readonly", Both, contacts::location),
-    route("GET /locations/{}/customFields", "locations/customFields.readonly", Location, contacts::fields),
-    route("POST /locations/{}/customFields", "locations/customFields.write", Location, contacts::create_field),
-    route("POST /conversations/", "conversations.write", Location, conversations::create),
-    route("GET /conversations/search", "conversations.readonly", Location, conversations::search),
-    route("POST /conversations/messages", "conversations/message.write", Location, messages::send),
-    route("POST /conversations/messages/inbound", "conversations/message.write", Location, messages::log),
-    route("PUT /conversations/messages/{}/status", "conversations/message.write", Location, messages::set_status),
-    route("GET /conversations/messages/{}", "conversations/message.readonly", Location, messages::get),
-    route("GET /conversations/{}/messages", "conversations/message.readonly", Location, messages::list),
-    route("GET /conversations/{}", "conversations.readonly", Location, conversations::get),
-    route("PUT /conversations/{}", "conversations.write", Location, conversations::update),
-    route("DELETE /conversations/{}", "conversations.write", Location, conversations::remove),
+    route(
+        "POST /oauth/locationToken",
+        "oauth.write",
+        Company,
+        oauth::location_token,
+    ),
+    route(
+        "GET /oauth/installedLocations",
+        "oauth.readonly",
+        Company,
+        oauth::installed,
+    ),
+    route(
+        "POST /contacts/",
+        "contacts.write",
+        Location,
+        contacts::create,
+    ),
+    route(
+        "POST /contacts/upsert",
+        "contacts.write",
+        Location,
+        contacts::upsert,
+    ),
+    route(
+        "POST /contacts/search",
+        "contacts.readonly",
+        Location,
+        search::search,
+    ),
+    route(
+        "GET /contacts/search/duplicate",
+        "contacts.readonly",
+        Location,
+        contacts::duplicate,
+    ),
+    route(
+        "GET /contacts/{}",
+        "contacts.readonly",
+        Location,
+        contacts::get,
+    ),
+    route(
+        "PUT /contacts/{}",
+        "contacts.write",
+        Location,
+        contacts::update,
+    ),
+    route(
+        "DELETE /contacts/{}",
+        "contacts.write",
+        Location,
+        contacts::remove,
+    ),
+    route(
+        "POST /contacts/{}/tags",
+        "contacts.write",
+        Location,
+        contacts::add_tags,
+    ),
+    route(
+        "DELETE /contacts/{}/tags",
+        "contacts.write",
+        Location,
+        contacts::remove_tags,
+    ),
+    route(
+        "GET /locations/{}",
+        "locations.readonly",
+        Both,
+        contacts::location,
+    ),
+    route(
+        "GET /locations/{}/customFields",
+        "locations/customFields.readonly",
+        Location,
+        contacts::fields,
+    ),
+    route(
+        "POST /locations/{}/customFields",
+        "locations/customFields.write",
+        Location,
+        contacts::create_field,
+    ),
+    route(
+        "POST /conversations/",
+        "conversations.write",
+        Location,
+        conversations::create,
+    ),
+    route(
+        "GET /conversations/search",
+        "conversations.readonly",
+        Location,
+        conversations::search,
+    ),
+    route(
+        "POST /conversations/messages",
+        "conversations/message.write",
+        Location,
+        messages::send,
+    ),
+    route(
+        "POST /conversations/messages/inbound",
+        "conversations/message.write",
+        Location,
+        messages::log,
+    ),
+    route(
+        "PUT /conversations/messages/{}/status",
+        "conversations/message.write",
+        Location,
+        messages::set_status,
+    ),
+    route(
+        "GET /conversations/messages/{}",
+        "conversations/message.readonly",
+        Location,
+        messages::get,
+    ),
+    route(
+        "GET /conversations/{}/messages",
+        "conversations/message.readonly",
+        Location,
+        messages::list,
+    ),
+    route(
+        "GET /conversations/{}",
+        "conversations.readonly",
+        Location,
+        conversations::get,
+    ),
+    route(
+        "PUT /conversations/{}",
+        "conversations.write",
+        Location,
+        conversations::update,
+    ),
+    route(
+        "DELETE /conversations/{}",
+        "conversations.write",
+        Location,
+        conversations::remove,
+    ),
 ];
 
 const REMOVED: [&str; 2] = ["POST /oauth/locationToken", "GET /oauth/installedLocations"];
 const VERSIONS: [&str; 6] = [
-    "v3", "2023-02-21", "2021-07-28", "2021-04-15", "legacy", "2021-01-01",
+    "v3",
+    "2023-02-21",
+    "2021-07-28",
+    "2021-04-15",
+    "legacy",
+    "2021-01-01",
 ];
 const DAY: i64 = 86_400_000;
