@@ -395,6 +395,39 @@ fn the_third_trap_over_one_item_makes_it_a_dead_letter_and_its_lane_goes_on() {
 }
 
 #[test]
+fn a_lost_call_that_traps_is_the_one_that_is_taken_out_of_the_way() {
+    let mut w = World::chatting();
+    w.push("deadly");
+    let send = w.only_call(SEND);
+    w.reply("agent-1", "harmless");
+    let event = w.call(EVENT);
+    for round in 0..3 {
+        // The host does not come back with the call; the event has become ready meanwhile.
+        w.calls.retain(|call| call.label() == EVENT);
+        w.now += MINUTE;
+        if round == 0 {
+            w.turn(answered(&event, 503, json!({})));
+            w.calls.clear();
+        }
+        w.trap(Input::Wake);
+        w.advance(2 * SECOND);
+    }
+    let dead = w.health()["deadLetters"].clone();
+    assert_eq!(dead.as_array().unwrap().len(), 1, "{dead}");
+    assert_eq!(dead[0]["code"], "trapped");
+    assert_eq!(dead[0]["messageId"], send.json()["altId"]);
+
+    // It may be in GHL: a replay looks first.
+    w.post("/locations/loc-1/replay", &json!({}));
+    assert!(
+        w.under_way().contains(&LOOK.to_owned()),
+        "{:?}",
+        w.under_way()
+    );
+    assert!(!w.under_way().contains(&SEND.to_owned()));
+}
+
+#[test]
 fn a_trap_over_a_token_s_answer_is_a_lost_answer() {
     let mut w = World::chatting();
     w.advance(86_399 * SECOND - MINUTE);

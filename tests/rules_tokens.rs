@@ -1557,6 +1557,31 @@ fn an_agency_s_empty_object_restores_its_token_too() {
 }
 
 #[test]
+fn an_agency_s_empty_object_still_reaches_its_locations() {
+    for with_token in [true, false] {
+        let mut before = World::of(&object_of_company("company-1"), &[]);
+        if with_token {
+            before.connect_with(company_grant("company-1", "access-1", "refresh-1"));
+        }
+        for location in ["loc-1", "loc-2"] {
+            before.ask(Ask::Register {
+                location_id: location.into(),
+            });
+        }
+        let mut agency = World::of(&object_of_company("company-1"), &[]);
+        agency.kv = before.kv;
+        agency.advance(MINUTE);
+        agency.app_event(json!({
+            "type": "UNINSTALL", "locationId": null, "companyId": "company-1",
+        }));
+        let mut told = agency.under_way();
+        told.sort();
+        let all = ["tell location:loc-1 leave", "tell location:loc-2 leave"];
+        assert_eq!(told, all, "with a token: {with_token}");
+    }
+}
+
+#[test]
 fn a_tombstone_stops_a_restore() {
     let mut before = World::chatting();
     before.advance(MINUTE);

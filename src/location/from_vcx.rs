@@ -262,27 +262,31 @@ impl Turn<'_> {
     }
 
     /// Whether two sides went on with the same texts too long and too fast to be people: the loop
-    /// brake. Only an answer counts, so that nobody is stopped for repeating himself.
+    /// brake. Only an answer counts, so that nobody is stopped for repeating himself, and what is
+    /// new counts against it. Several loops at a time in one chat are one.
     pub fn brake(&mut self, client: &mut Client, body: &str, side: Side) -> bool {
         let hash = hex(&digest(&[body.as_bytes()])[..8]);
         let (mine, theirs) = match side {
             Side::Said => (&mut client.said, &mut client.heard),
             Side::Heard => (&mut client.heard, &mut client.said),
         };
-        let is_same = |text: &Option<String>| {
-            text.as_deref()
-                .is_some_and(|text| text.trim_end_matches(ANSWERED) == hash)
+        let is_known = |texts: &Option<String>| {
+            let texts = texts.as_deref().unwrap_or_default();
+            texts.trim_start_matches(ANSWERED).split(' ').any(|text| text == hash)
         };
-        let repeats = is_same(mine) || is_same(theirs);
-        let unanswered = theirs.take_if(|text| !text.ends_with(ANSWERED));
+        let repeats = is_known(mine) || is_known(theirs);
+        let unanswered = theirs.take_if(|texts| !texts.starts_with(ANSWERED));
         let answers = unanswered.is_some();
-        if let Some(text) = unanswered {
-            *theirs = Some(text + ANSWERED);
+        if let Some(texts) = unanswered {
+            *theirs = Some(format!("{ANSWERED}{texts}"));
         }
-        *mine = Some(hash);
+        let before = mine.take().unwrap_or_default();
+        let before = before.trim_start_matches(ANSWERED).split(' ');
+        let texts: Vec<&str> = [hash.as_str()].into_iter().chain(before).take(TEXTS).collect();
+        *mine = Some(texts.join(" ").trim_end().to_owned());
         let fast = self.now - client.echo_at < ECHO_PAUSE;
         match (repeats, answers) {
-            (false, _) => client.echoes = 0,
+            (false, _) => client.echoes = (client.echoes - 1).max(0),
             (true, false) => {}
             (true, true) => {
                 client.echoes = if fast { client.echoes + 1 } else { 1 };
@@ -347,8 +351,10 @@ fn fingerprint(push: &Push) -> String {
     hex(&hash[..16])
 }
 
-/// Ends the hash of a text that the other side has answered.
+/// Begins the hashes of a side's latest texts, newest first, when the other side has answered.
 const ANSWERED: &str = ".";
+/// Texts of a side that are remembered.
+const TEXTS: usize = 16;
 /// Answers in a row, each soon after the one before, that trip the brake.
 const ECHOES: i64 = 10;
 const ECHO_PAUSE: i64 = 60_000;

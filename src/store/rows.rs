@@ -62,9 +62,9 @@ pub struct Client {
     pub wanted: Details,
     /// The `date` of its last message; -1 before the first.
     pub last_date: i64,
-    /// Hash of the last text to GHL.
+    /// Hashes of the latest texts to GHL, for the loop brake.
     pub said: Option<String>,
-    /// Hash of the last text to vCX.
+    /// Hashes of the latest texts to vCX.
     pub heard: Option<String>,
     /// How often in a row a text came back from the other side.
     pub echoes: i64,

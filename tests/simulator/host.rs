@@ -287,7 +287,11 @@ impl World {
         {
             self.landed(name, call, *attempt, outcome);
         }
-        if let Input::Asked { ask: Ask::Webhook { webhook }, .. } = input {
+        if let Input::Asked {
+            ask: Ask::Webhook { webhook },
+            ..
+        } = input
+        {
             self.took_webhook(name, webhook);
         }
         let crashes = self.strikes(Fault::CrashAfterCommit);

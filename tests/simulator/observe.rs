@@ -107,7 +107,8 @@ impl World {
             return;
         };
         let disk = self.objects.get(object).map(|object| &object.disk);
-        let connected = "SELECT count(*) FROM location WHERE instr(doc, '\"lifecycle\":{\"gone\"') = 0";
+        let connected =
+            "SELECT count(*) FROM location WHERE instr(doc, '\"lifecycle\":{\"gone\"') = 0";
         let is_connected = disk.is_some_and(|disk| disk.number(connected) > 0);
         let id = words.message_id.clone().unwrap_or_default();
         if let Some(reply) = self.ledger.replies.get_mut(&id) {
@@ -120,7 +121,10 @@ impl World {
         let Input::Answered { call, attempt, .. } = input else {
             return;
         };
-        let life = self.objects.get_mut(object).and_then(|object| object.life.as_mut());
+        let life = self
+            .objects
+            .get_mut(object)
+            .and_then(|object| object.life.as_mut());
         let flight = life.and_then(|life| life.flights.remove(&(call.clone(), *attempt)));
         self.ledger.lost(flight.into_iter());
     }
