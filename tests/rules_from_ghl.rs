@@ -751,6 +751,31 @@ fn two_parrots_are_stopped_and_it_says_so() {
     assert!((3..=30).contains(&passed), "{passed} rounds passed");
 }
 
+/// A loop is one although others run beside it in the same chat.
+#[test]
+fn several_loops_at_a_time_are_stopped() {
+    let mut w = World::chatting();
+    let texts = ["Did you mean: hello?", "We are away.", "Your ticket is 17."];
+    let mut passed = 0;
+    for n in 0..100 {
+        for (k, text) in texts.iter().enumerate() {
+            w.advance(300);
+            w.reply(&format!("agent-{n}-{k}"), text);
+            w.settle();
+        }
+        for text in texts {
+            w.advance(300);
+            w.push_with(text, json!({ "fromUser": false }));
+            w.settle();
+        }
+        if !w.logged("loop_brake").is_empty() {
+            break;
+        }
+        passed += 1;
+    }
+    assert!((3..=30).contains(&passed), "{passed} rounds passed");
+}
+
 #[test]
 fn people_who_repeat_themselves_are_not_stopped() {
     let mut w = World::chatting();

@@ -1101,6 +1101,19 @@ fn a_company_token_is_exchanged_for_each_approved_location() {
 }
 
 #[test]
+fn an_agency_s_second_token_for_a_connected_location_is_no_news() {
+    let mut w = agency_location();
+    w.settle();
+    let before = w.health();
+    from_agency(&mut w, "access-2");
+    assert_eq!(w.under_way(), NOTHING);
+    assert_eq!(w.health()["via"], before["via"]);
+    w.push("Hello");
+    let call = w.calls[0].clone();
+    assert_eq!(call.header("authorization"), "Bearer access-2");
+}
+
+#[test]
 fn a_location_that_its_agency_connects_says_so() {
     let mut w = World::new();
     from_agency(&mut w, "access-1");

@@ -127,10 +127,9 @@ export async function serve({ host, port, to, traffic, faults, handle, control }
  * One client for everything the sandbox sends, with kept-alive connections.
  */
 export function createClient() {
-  const agents = {
-    http: new HttpAgent({ keepAlive: true, maxSockets: 64 }),
-    https: new HttpsAgent({ keepAlive: true, maxSockets: 64 }),
-  };
+  // An idle connection is let go before the other side may: workerd does after 5 s, and a call on it then has no answer.
+  const options = { keepAlive: true, maxSockets: 64, timeout: 3_000 };
+  const agents = { http: new HttpAgent(options), https: new HttpsAgent(options) };
 
   /**
    * Never throws: a call that got no answer has status 0 and says why. Redirects are not followed.

@@ -12,6 +12,7 @@ use crate::ghl;
 use crate::ghl::answer::{Verdict, text as text_at};
 use crate::ghl::tokens::{Grant, Owner, Tokens};
 use crate::http::{Outcome, Request, Response};
+use crate::signature::{digest, hex};
 use crate::store::{Item, Stage};
 use crate::token::{Action, Event, Lifecycle, Lost, REFRESH_TIMEOUT};
 use crate::wire;
@@ -337,8 +338,19 @@ impl Turn<'_> {
         via: &str,
         reference: Option<&str>,
     ) -> Result<(), Stop> {
-        let heals =
-            via == BY_COMPANY && matches!(self.location.lifecycle, Lifecycle::Minting { .. });
+        if via == BY_COMPANY {
+            // The agency's object hands it over until it knows that it arrived; meanwhile the
+            // location may have refreshed, and these tokens are dead.
+            let print = hex(&digest(&[grant.tokens.access.as_bytes()])[..8]);
+            if self.location.granted.as_deref() == Some(&print) {
+                return Ok(());
+            }
+            self.location.granted = Some(print);
+        }
+        // For a location that is connected, or was asked for, they are no news: an agency's
+        // installation brings them by its list and by INSTALL.
+        let is_asked_for = matches!(self.location.lifecycle, Lifecycle::Minting { .. });
+        let heals = via == BY_COMPANY && (is_asked_for || self.connected());
         self.location.suspect = false;
         self.forget_token_calls();
         match &grant.owner {

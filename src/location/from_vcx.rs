@@ -272,7 +272,10 @@ impl Turn<'_> {
         };
         let is_known = |texts: &Option<String>| {
             let texts = texts.as_deref().unwrap_or_default();
-            texts.trim_start_matches(ANSWERED).split(' ').any(|text| text == hash)
+            texts
+                .trim_start_matches(ANSWERED)
+                .split(' ')
+                .any(|text| text == hash)
         };
         let repeats = is_known(mine) || is_known(theirs);
         let unanswered = theirs.take_if(|texts| !texts.starts_with(ANSWERED));
@@ -282,7 +285,11 @@ impl Turn<'_> {
         }
         let before = mine.take().unwrap_or_default();
         let before = before.trim_start_matches(ANSWERED).split(' ');
-        let texts: Vec<&str> = [hash.as_str()].into_iter().chain(before).take(TEXTS).collect();
+        let texts: Vec<&str> = [hash.as_str()]
+            .into_iter()
+            .chain(before)
+            .take(TEXTS)
+            .collect();
         *mine = Some(texts.join(" ").trim_end().to_owned());
         let fast = self.now - client.echo_at < ECHO_PAUSE;
         match (repeats, answers) {

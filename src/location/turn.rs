@@ -57,6 +57,8 @@ pub struct Location {
     pub proven: bool,
     /// Whether it was issued because GHL had called the one before expired.
     pub suspect: bool,
+    /// Which of its agency's grants it took last: one that is handed over again has no effect.
+    pub granted: Option<String>,
     /// Whether vCX was told that the location is disconnected.
     pub told_down: bool,
     /// The number of the latest call about tokens.
@@ -274,6 +276,7 @@ impl Location {
             generation: 0,
             proven: false,
             suspect: false,
+            granted: None,
             told_down: false,
             token_attempt: 0,
             parked_since: None,
@@ -315,6 +318,7 @@ record!(Location {
     generation,
     proven,
     suspect,
+    granted,
     told_down,
     token_attempt,
     parked_since,

@@ -1,7 +1,7 @@
 //! Visitors, agents, bots and admins: what they do and when, and how they take what they hear.
 
 use super::dice::Dice;
-use super::ghl::Ghl;
+use super::ghl::{Contact, Ghl};
 use super::ledger::{Owed, Rule};
 use super::network::json_of;
 use super::plan::{Fault, Plan};
@@ -151,8 +151,8 @@ pub struct People {
     down: BTreeMap<Fault, bool>,
     said: u64,
     strangers: u32,
-    /// Hops of a loop so far, and when the last one was, by chat.
-    echoes: BTreeMap<String, (u32, i64)>,
+    /// Hops of a loop so far, and when the last one was, by chat and words.
+    echoes: BTreeMap<(String, String), (u32, i64)>,
     /// Locations that the app is not installed in: webhooks have no effect there.
     pub gone: BTreeSet<String>,
 }
@@ -200,6 +200,24 @@ impl People {
     pub fn visitor_of(&self, location: &str, chat: &str) -> Option<usize> {
         self.visitors.iter().position(|visitor| {
             visitor.location == location && visitor.chats.iter().any(|one| one == chat)
+        })
+    }
+
+    /// Whether a contact of GHL's is this visitor, by what it says.
+    pub fn is_known_as(&self, visitor: usize, contact: Option<&Contact>) -> bool {
+        let who = &self.visitors[visitor];
+        contact.is_some_and(|contact| {
+            let is = |name: &str| {
+                who.details[name]
+                    .as_str()
+                    .is_some_and(|mine| contact.text(name) == mine)
+            };
+            let values = contact
+                .custom
+                .iter()
+                .filter_map(|(_, value)| value.as_str());
+            let mut clients = values.filter(|value| who.clients.iter().any(|mine| mine == value));
+            is("email") || is("phone") || clients.next().is_some()
         })
     }
 
@@ -289,9 +307,11 @@ impl World {
             }
         }
         for location in self.people.locations.clone() {
+            // What the loop brake stopped would be said all at once.
+            let replays = if self.plan.echo { 0.0 } else { 0.3 };
             let more = [
                 (
-                    0.3,
+                    replays,
                     Act::Replay {
                         location: location.clone(),
                     },
@@ -452,7 +472,11 @@ impl World {
                 chat,
                 words,
             } => {
-                let (hops, at) = self.people.echoes.entry(chat.clone()).or_default();
+                let (hops, at) = self
+                    .people
+                    .echoes
+                    .entry((chat.clone(), words.clone()))
+                    .or_default();
                 *hops = if self.now - *at < 60_000 {
                     *hops + 1
                 } else {

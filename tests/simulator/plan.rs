@@ -140,6 +140,7 @@ impl Plan {
             unread_webhooks: dice.chance(0.2),
             ..ghl::Options::default()
         };
+        let echo = calm && dice.chance(0.2);
         Self {
             seed,
             messages,
@@ -147,8 +148,13 @@ impl Plan {
             by_agency: dice.chance(0.3),
             visitors: dice.about(2, 24) as usize,
             span: dice.about(10 * 60_000, 4 * 86_400_000),
-            burst: *dice.pick(&[0.0, 0.2, 0.8]),
-            echo: calm && dice.chance(0.2),
+            // The loop brake knows so many texts, no more.
+            burst: if echo {
+                0.0
+            } else {
+                *dice.pick(&[0.0, 0.2, 0.8])
+            },
+            echo,
             ghl: options,
             pause_refuses_calls: dice.chance(0.5),
             rates,

@@ -61,7 +61,9 @@ impl Sabotage {
             Self::ForgetStatus => &[
                 "UPDATE outbox SET digest = 'pending' WHERE key LIKE 'status:%' AND stage = 'done'",
             ],
-            Self::ForgetRate => &["UPDATE pulse SET doc = json_remove(doc, '$.rate')"],
+            Self::ForgetRate => &[
+                "UPDATE pulse SET doc = json_set(doc, '$.rate.used', json('[0,0,0,0,0,0,0,0,0,0,0]'))",
+            ],
             Self::NoBrake => &["UPDATE client SET echoes = 0"],
             Self::BlindLook
             | Self::DropCommits

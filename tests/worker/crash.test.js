@@ -101,7 +101,7 @@ describe('a crash', { concurrency: true }, () => {
         while (!over) {
           said += 1;
           const push = { body: `${client} ${said}`, messageId: `${client}-${said}`, timestamp: Date.now() };
-          while (![200, 202].includes((await stage.push(id, client, push)).status)) await setTimeout(50);
+          await until(async () => [200, 202].includes((await stage.push(id, client, push)).status), push.body, 30_000);
         }
         return said;
       });
@@ -112,13 +112,16 @@ describe('a crash', { concurrency: true }, () => {
           await setTimeout(150);
         }
       });
-      for (const pause of [700, 900, 500]) {
-        await setTimeout(pause);
-        await stage.kill();
-        await stage.restart();
+      try {
+        for (const pause of [700, 900, 500]) {
+          await setTimeout(pause);
+          await stage.kill();
+          await stage.restart();
+        }
+        await setTimeout(300);
+      } finally {
+        over = true;
       }
-      await setTimeout(300);
-      over = true;
       const said = await Promise.all(visitors);
       await Promise.all(agents);
       await ghl.settled();

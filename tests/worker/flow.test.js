@@ -156,6 +156,21 @@ describe('a visitor writes', () => {
     assert.equal(second.body.contactId, body.contactId);
   });
 
+  it('for the first time, and three messages at once: one contact, one conversation, in order', async () => {
+    const id = await stage.connect();
+    const pushes = [1, 2, 3].map((n) => stage.push(id, 'hasty', { body: `${n}`, vcxConversationId: `chat ${n}` }));
+    const answers = await Promise.all(pushes);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 200],
+    );
+    for (const of of ['contactId', 'conversationId'])
+      assert.equal(new Set(answers.map(({ body }) => body[of])).size, 1);
+    assert.equal([...ghl.state.contacts.values()].filter(({ locationId }) => locationId === id).length, 1);
+    const dates = stage.inbox(id).map(({ dateAdded }) => Date.parse(dateAdded));
+    assert.ok(dates[0] < dates[1] && dates[1] < dates[2], `${dates}`);
+  });
+
   it('and a repeat of the same push has no second effect', async () => {
     const id = await stage.connect();
     const push = { messageId: 'same', timestamp: 1 };
@@ -250,6 +265,24 @@ describe('an agent answers', () => {
       events.map(({ body }) => body.messageId),
       ids,
     );
+  });
+
+  it('and the same webhook 131 times, 20 at a time, is one event, and so is its message under other webhook ids', async () => {
+    const id = await stage.connect();
+    const { contactId } = (await stage.push(id, 'mina')).body;
+    const { messageId } = await ghl.agentReplies({ contactId, message: 'Once', delivery: false, events: [] });
+    const delivery = { contactId, locationId: id, messageId, type: 'SMS', message: 'Once', attachments: [] };
+    const others = [1, 2, 3].map((n) => ({ ...delivery, webhookId: `other-${n}` }));
+    const webhooks = [...Array(131).fill(delivery), ...others];
+    while (webhooks.length) {
+      const sent = webhooks.splice(0, 20).map((webhook) => ghl.sendWebhook(webhook));
+      for (const [{ status }] of await Promise.all(sent)) assert.equal(status, 200);
+    }
+    await sandbox.waitFor(() => ghl.state.messages.get(messageId)?.status === 'delivered', { what: 'delivered' });
+    const events = vcx.deliveries.filter(({ body }) => body.locationId === id && body.type === 'message.created');
+    assert.equal(events.length, 1);
+    const statuses = sandbox.traffic.filter(({ path }) => path === `/conversations/messages/${messageId}/status`);
+    assert.equal(statuses.length, 1);
   });
 
   it('somebody without a vCX chat: GHL shows why it failed', async () => {

@@ -2,15 +2,17 @@
  * The built Worker in workerd, beside the sandbox.
  */
 
+import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { startSandbox } from '../../js/sandbox/index.js';
 import { freePort, startWorker } from '../../scripts/workerd.mjs';
+import { holdAgainstContract } from './contract.js';
 
 /** @import { ModuleDefinition } from 'miniflare' */
 /** @import { Entry } from '../../js/sandbox/traffic.js' */
@@ -31,6 +33,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export async function startStage({ sandbox: sandboxOptions, vars, modules } = {}) {
   const port = await freePort();
   const sandbox = await startSandbox({ workerUrl: `http://127.0.0.1:${port}`, ...sandboxOptions });
+  const misfits = holdAgainstContract(sandbox);
   const state = mkdtempSync(join(tmpdir(), 'vcx-ghl-'));
   const settings = Object.entries({ ...sandbox.workerVars(), ...vars }).filter(([, value]) => value !== undefined);
   /** @type {Line[]} */
@@ -109,10 +112,12 @@ export async function startStage({ sandbox: sandboxOptions, vars, modules } = {}
       worker = await start();
     },
 
+    /** Ends all of it, and says whether anything on the wire was not what /openapi.json describes. */
     async close() {
       await worker.close();
       await sandbox.close();
       rmSync(state, { recursive: true, force: true });
+      assert.deepEqual(misfits, []);
     },
   };
 }
@@ -162,8 +167,23 @@ const isSetUp =
 
 /** @param {number} port */
 function pidOf(port) {
-  const list = execFileSync('ps', ['-A', '-ww', '-o', 'pid=,args='], { encoding: 'utf8' });
-  const line = list.split('\n').find((text) => text.includes(`entry=127.0.0.1:${port} `));
-  if (!line) throw new Error(`no workerd listens on ${port}`);
-  return Number.parseInt(line, 10);
+  const mark = `entry=127.0.0.1:${port}`;
+  for (const { pid, args } of processes()) if (args.includes(mark)) return pid;
+  throw new Error(`no workerd listens on ${port}`);
+}
+
+/** A bare Linux has no `ps`, and a Mac no /proc. @returns {{ pid: number, args: string }[]} */
+function processes() {
+  if (!existsSync('/proc/self/cmdline')) {
+    const list = execFileSync('ps', ['-A', '-ww', '-o', 'pid=,args='], { encoding: 'utf8' });
+    return list.split('\n').map((args) => ({ pid: Number.parseInt(args, 10), args }));
+  }
+  return readdirSync('/proc').flatMap((pid) => {
+    try {
+      return /^\d+$/.test(pid) ? [{ pid: Number(pid), args: readFileSync(`/proc/${pid}/cmdline`, 'utf8') }] : [];
+    } catch {
+      // It has ended meanwhile.
+      return [];
+    }
+  });
 }

@@ -1,7 +1,7 @@
 /**
  * The built Worker with code that traps. A message with `trap.<inputs>.<times>.<word>` in its id or text traps in turns of
- * those inputs (`asked`, `answered`, `wake`, `trapped`, joined by `+`), that often each: half way, when the turn has written
- * it to the outbox, with the core's own frames on the stack.
+ * those inputs (`asked`, `answered`, `wake`, `trapped`, joined by `+`; the answers are those to its own calls), that often
+ * each: half way, when the turn has written it to the outbox, with the core's own frames on the stack.
  */
 
 // @ts-expect-error
@@ -16,6 +16,8 @@ const { trap } = /** @type {any} */ (new WebAssembly.Instance(unreachable).expor
 
 export class Location extends Built {
   #input = '';
+  /** @type {string | undefined} */
+  #call;
   /** @type {Map<string, number>} */
   #trapped = new Map();
 
@@ -35,6 +37,7 @@ export class Location extends Built {
   /** @param {any} input @param {any} recalled */
   transact(input, recalled) {
     this.#input = typeof input === 'string' ? input : Object.keys(input)[0];
+    this.#call = input.answered?.call;
     return super.transact(input, recalled);
   }
 
@@ -43,6 +46,7 @@ export class Location extends Built {
     if (!/^\s*(?:INSERT INTO|UPDATE) outbox\b/.test(statement) || !/^(?:out|in):/.test(String(args[0]))) return false;
     const [mark, inputs, times] = /\btrap\.([a-z+]+)\.(\d+)\.\w+/.exec(args.join(' ')) ?? [];
     if (!inputs?.split('+').includes(this.#input)) return false;
+    if (this.#call && this.#call !== `item:${args.at(-1)}`) return false;
     const count = (this.#trapped.get(`${this.#input} ${mark}`) ?? 0) + 1;
     this.#trapped.set(`${this.#input} ${mark}`, count);
     return count <= Number(times);

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,9 +15,7 @@ it('wrangler dev, with nothing but --var, connects a GHL and a vCX and carries m
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const state = mkdtempSync(join(tmpdir(), 'vcx-ghl-'));
-  t.after(() => rmSync(state, { recursive: true, force: true }));
   const sandbox = await startSandbox({ workerUrl: url });
-  t.after(() => sandbox.close());
   const vars = Object.entries(sandbox.workerVars()).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
   const wrangler = spawn(
     process.execPath,
@@ -42,8 +41,14 @@ it('wrangler dev, with nothing but --var, connects a GHL and a vCX and carries m
   let output = '';
   for (const stream of [wrangler.stdout, wrangler.stderr])
     stream.setEncoding('utf8').on('data', (text) => (output += text));
-  t.after(() => {
-    if (wrangler.pid && wrangler.exitCode === null) process.kill(-wrangler.pid, 'SIGKILL');
+  t.after(async () => {
+    if (wrangler.pid && wrangler.exitCode === null) {
+      const ended = once(wrangler, 'exit');
+      process.kill(-wrangler.pid, 'SIGKILL');
+      await ended;
+    }
+    await sandbox.close();
+    rmSync(state, { recursive: true, force: true, maxRetries: 5 });
   });
 
   const up = () =>

@@ -15,11 +15,11 @@ mod state;
 mod tokens;
 
 pub use events::{Post, To};
-pub use state::Message;
+pub use state::{Contact, Message};
 pub use tokens::Holder;
 
 use serde_json::{Value, json};
-use state::{App, Company, Contact, Conversation, CustomField, Installation, Limits, Location};
+use state::{App, Company, Conversation, CustomField, Installation, Limits, Location};
 use std::collections::{BTreeMap, BTreeSet};
 use tokens::Tokens;
 use vcx_ghl::http::{Request, Response};
