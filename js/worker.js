@@ -29,7 +29,8 @@ export default {
     const line = { level: 'info', event: 'request', at: began, method, path: new URL(url).pathname };
     console.log(JSON.stringify({ ...line, status: response.status, ms: Date.now() - began }));
     const { status, headers, body } = response;
-    return new Response(body === '' && status !== 200 ? null : body, { status, headers });
+    const isEmpty = method === 'HEAD' || (body === '' && status !== 200);
+    return new Response(isEmpty ? null : body, { status, headers });
   },
 };
 

@@ -144,10 +144,15 @@ function nodeTests() {
     name: `${folder} tests`,
     needs: folder === 'sandbox' ? undefined : 'build',
     check: async (name) => {
-      const { code, output } = await run(name, process.execPath, ['--test', '--test-reporter=spec', ...paths], {
-        env: { NO_COLOR: '1' },
-        minutes: 10,
-      });
+      const { code, output } = await run(
+        name,
+        process.execPath,
+        ['--test', '--test-concurrency=3', '--test-reporter=spec', ...paths],
+        {
+          env: { NO_COLOR: '1' },
+          minutes: 10,
+        },
+      );
       /** @param {string} what */
       const total = (what) => sum([...output.matchAll(new RegExp(`^ℹ ${what} (\\d+)$`, 'gm'))], 1);
       const lines = output.matchAll(/^\s*(?:﹣|[✔✖](?=.*# TODO)) (.+?)(?: \([\d.]+ms\))? # ?(.*)$/gm);

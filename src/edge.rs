@@ -13,6 +13,7 @@ use crate::settings::Settings;
 use crate::signature::{digest_of, hex};
 use crate::vcx::{self, ContactAsk, Push, StatusAsk};
 use crate::wire::{choice, record};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -138,7 +139,7 @@ pub fn route(
 }
 
 /// Goes on with what a step brought.
-pub fn proceed(then: &Then, brought: &Brought, configured: &Configured, now: i64) -> Step {
+pub fn proceed(then: &Then, brought: &Brought, now: i64) -> Step {
     match (then, brought) {
         (Then::Exchanged { via, reference }, Brought::Outcome { outcome }) => {
             install::exchanged(outcome, via, reference.clone(), now)
@@ -149,7 +150,6 @@ pub fn proceed(then: &Then, brought: &Brought, configured: &Configured, now: i64
         (Then::Listed, Brought::Page { keys, cursor }) => directory(keys, cursor.as_deref()),
         (Then::Exchanged { .. } | Then::Connected { .. }, Brought::Page { .. })
         | (Then::Listed, Brought::Outcome { .. }) => {
-            let _ = configured;
             let detail = "the host brought something else than was asked for";
             respond(Problem::new(Code::Internal, detail).response())
         }
@@ -281,7 +281,9 @@ impl Route {
                 "POST"
             }
         };
-        if method == allowed {
+        // Monitors ask with HEAD; for the callback that would use the code up.
+        let by_head = method == "HEAD" && matches!(self, Self::Health | Self::OpenApi);
+        if method == allowed || by_head {
             return Ok(());
         }
         let detail = format!("this route takes {allowed}");
@@ -326,7 +328,7 @@ fn webhook(settings: &Settings, signature: Option<&str>, body: &[u8]) -> Result<
     if let Err(refused) = settings.ghl_keys.verify(signature, body) {
         let log = json!({ "level": "warn", "event": "webhook_refused", "code": refused.code() });
         // Without detail: whoever tries signatures learns nothing from the answer.
-        let response = Response::json(401, &json!({ "code": Code::Unauthorized.as_str() }));
+        let response = Problem::new(Code::Unauthorized, "").response();
         return Ok(Step::Respond {
             response,
             log: Some(log.to_string()),
@@ -440,11 +442,7 @@ fn split(url: &str) -> (&str, BTreeMap<String, String>) {
 }
 
 fn decode(segment: &str) -> String {
-    // In a path a plus is a plus.
-    let segment = segment.replace('+', "%2B");
-    form_urlencoded::parse(segment.as_bytes())
-        .next()
-        .map_or(String::new(), |(name, _)| name.into())
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
 /// Bodies over this size are refused.

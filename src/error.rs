@@ -77,7 +77,7 @@ impl Code {
         match self {
             Self::MalformedJson => "The body is not a JSON object",
             Self::InvalidFields => "Fields are missing or wrong",
-            Self::Unauthorized => "The API key is missing or wrong",
+            Self::Unauthorized => "Not authorized",
             Self::NotFound => "There is no such route",
             Self::MethodNotAllowed => "The route does not take this method",
             Self::UnknownLocation => "The location is not connected",
@@ -87,7 +87,7 @@ impl Code {
             Self::TooLarge => "Too large",
             Self::Rejected => "GHL refused it for good",
             Self::Unavailable => "Not now, repeat it",
-            Self::Internal => "An error of our own; nothing was stored",
+            Self::Internal => "An error of our own",
             Self::NotConfigured => "Settings are missing or wrong",
         }
     }
@@ -142,8 +142,10 @@ impl Problem {
             "title": self.code.title(),
             "status": self.code.status(),
             "code": self.code.as_str(),
-            "detail": self.detail,
         });
+        if !self.detail.is_empty() {
+            body["detail"] = json!(self.detail);
+        }
         if !self.errors.is_empty() {
             body["errors"] = json!(self.errors);
         }

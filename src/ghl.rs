@@ -10,6 +10,7 @@ pub mod webhook;
 use crate::http::Request;
 use crate::settings::Settings;
 use crate::wire::{Wire, record};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -238,13 +239,14 @@ pub fn refresh(settings: &Settings, refresh_token: &str, user_type: &str) -> Req
     ])
 }
 
-/// `POST /oauth/reconnect`: a code for tokens that were lost (FACTS §1.6).
-pub fn reconnect(settings: &Settings, location: &str) -> Request {
-    let body = json!({
+/// `POST /oauth/reconnect`: a code for tokens that were lost (FACTS §1.6). `owner`: `locationId` or
+/// `companyId`.
+pub fn reconnect(settings: &Settings, owner: &str, id: &str) -> Request {
+    let mut body = json!({
         "clientKey": settings.client_id,
         "clientSecret": settings.client_secret.expose(),
-        "locationId": location,
     });
+    body[owner] = json!(id);
     let url = format!("{}/oauth/reconnect", settings.api_url);
     Request::new("POST", url)
         .header("version", VERSION)
@@ -338,11 +340,11 @@ fn query(pairs: &[(&str, &str)]) -> String {
 
 /// An id as one segment of a path.
 fn escape(id: &str) -> String {
-    form_urlencoded::byte_serialize(id.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20")
+    utf8_percent_encode(id, RESERVED).to_string()
 }
 
+/// All but the unreserved characters (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The tag of contacts that we made.
 pub const TAG: &str = "vCX";
 /// The `source` of contacts that we made.

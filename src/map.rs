@@ -7,7 +7,7 @@
 //! | GHL | `OutboundMessage` whose id GHL gave to a message of ours | it is our own copy |
 //! | GHL | `OutboundMessage` whose Delivery post came too | it is the same message |
 //! | GHL | `InternalComment`, `TYPE_ACTIVITY_*` | staff only |
-//! | vCX | nothing | what vCX pushes is for GHL |
+//! | both | a text that keeps coming back from the other side | the loop brake |
 
 use crate::ghl::InboxMessage;
 use crate::ghl::webhook::Words;

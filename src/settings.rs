@@ -59,7 +59,8 @@ impl Settings {
         let client_secret = Secret::new(required("GHL_CLIENT_SECRET"));
         let redirect_uri = required("GHL_REDIRECT_URI");
         let provider_id = required("GHL_PROVIDER_ID");
-        let api_keys = Keyring::parse(&required("VCX_API_KEY"));
+        let api_keys_text = required("VCX_API_KEY");
+        let api_keys = Keyring::parse(&api_keys_text);
         let seal_keys_text = required("SEAL_KEYS");
         let webhook_url = optional("VCX_WEBHOOK_URL");
         let webhook_secret_text = match webhook_url {
@@ -67,6 +68,9 @@ impl Settings {
             None => optional("VCX_WEBHOOK_SECRET"),
         };
 
+        if api_keys.is_empty() && !api_keys_text.is_empty() {
+            wrong.push("VCX_API_KEY is wrong: it holds no key".into());
+        }
         let seal_keys = parsed("SEAL_KEYS", &seal_keys_text, SealKeys::parse, &mut wrong);
         let webhook_secrets = webhook_secret_text.and_then(|text| {
             parsed(

@@ -354,7 +354,7 @@ impl<'a> Store<'a> {
         )
     }
 
-    /// Whether a call of one of these lanes is under way or unclear.
+    /// Whether a send of a lane is under way or unclear.
     pub fn lane_unclear(&self, lane: &str) -> Result<bool, Fault> {
         self.any(
             "SELECT 1 FROM outbox WHERE lane = ? AND open = 1 AND sent_at IS NOT NULL LIMIT 1",
@@ -468,7 +468,8 @@ impl<'a> Store<'a> {
     pub fn depth(&self) -> Result<(i64, Option<i64>), Fault> {
         let rows = self.sql.exec(
             "SELECT count(*), min(accepted_at) FROM outbox
-             WHERE open = 1 AND stage <> 'held' AND (class <> 'upkeep' OR key LIKE 'out:%')",
+             WHERE open = 1 AND stage <> 'held' AND key <> 'field'
+               AND (class <> 'upkeep' OR key LIKE 'out:%')",
             &[],
         )?;
         let Some(row) = rows.into_iter().next() else {
@@ -526,7 +527,7 @@ impl<'a> Store<'a> {
 
     // KV's copy.
 
-    /// Notes that KV is to hold a value. None deletes nothing: every key keeps a value.
+    /// Notes that KV is to hold a value.
     pub fn put_mirror(&self, key: &str, value: &str, rev: i64, now: i64) -> Result<(), Fault> {
         self.run(
             "INSERT INTO mirror(key, value, rev, due, tries, sent_at) VALUES (?, ?, ?, ?, 0, NULL)
@@ -661,11 +662,11 @@ const SCHEMA: [&str; 17] = [
         sent TEXT NOT NULL, wanted TEXT NOT NULL, last_date INTEGER NOT NULL, said TEXT,
         heard TEXT, echoes INTEGER NOT NULL, echo_at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE INDEX client_contact ON client(contact_id) WHERE contact_id IS NOT NULL",
+    // `heard_at`: when it last became the chat that its contact's replies go to.
     "CREATE TABLE chat (
         chat_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, lane TEXT NOT NULL,
         heard_at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE INDEX chat_lane ON chat(lane, heard_at)",
-    // `heard_at`: when it last became the chat that its contact's replies go to.
     // `chat_id`: the chat with the latest accepted push of the visitor, where replies go.
     "CREATE TABLE contact (
         contact_id TEXT PRIMARY KEY, conversation_id TEXT, chat_id TEXT) STRICT, WITHOUT ROWID",

@@ -135,9 +135,9 @@ pub enum Action {
 }
 
 impl Lifecycle {
-    /// The state after `event`, and what to do. `expires_at`: of the access token. `jitter`:
+    /// The state after `event`, and what to do. `refresh_at`: see [`refresh_at`]. `jitter`:
     /// 0 to 1, random.
-    pub fn step(self, event: Event, expires_at: i64, now: i64, jitter: f64) -> (Self, Action) {
+    pub fn step(self, event: Event, refresh_at: i64, now: i64, jitter: f64) -> (Self, Action) {
         use Event as E;
         use Lifecycle as L;
         match (self, event) {
@@ -146,7 +146,7 @@ impl Lifecycle {
             (L::Gone { since }, _) => (L::Gone { since }, Action::None),
             (_, E::Uninstalled) => (L::Gone { since: now }, Action::None),
 
-            (L::Fresh, E::Tick) if now >= expires_at - REFRESH_AHEAD => refresh(None, 0, None, now),
+            (L::Fresh, E::Tick) if now >= refresh_at => refresh(None, 0, None, now),
             (L::Fresh, E::Expired) => refresh(None, 0, None, now),
             (L::Fresh, E::ExpiredAgain) => (lost(Lost::TokenRefused, now, jitter), Action::None),
             (L::Fresh, E::NotActive) => (L::Paused(pause(None, now, jitter)), Action::None),
@@ -308,9 +308,9 @@ impl Lifecycle {
     }
 
     /// When [`Event::Tick`] next changes something.
-    pub fn next_tick(&self, expires_at: i64) -> Option<i64> {
+    pub fn next_tick(&self, refresh_at: i64) -> Option<i64> {
         match self {
-            Self::Fresh => Some(expires_at - REFRESH_AHEAD),
+            Self::Fresh => Some(refresh_at),
             Self::Due { at, .. } => Some(*at),
             Self::Refreshing { sent_at, .. } => Some(sent_at + REFRESH_LOST),
             Self::Paused(pause) => Some(pause.at),
@@ -423,8 +423,14 @@ fn spread((least, most): (i64, i64), tries: u32, jitter: f64) -> i64 {
     full / 2 + (full as f64 / 2.0 * jitter) as i64
 }
 
-/// A refresh is sent this long before the access token expires.
-pub const REFRESH_AHEAD: i64 = 60_000;
+/// When an access token is to be refreshed: a minute before it expires; halfway, if it lives for
+/// less than two.
+pub fn refresh_at(refreshed_at: i64, expires_at: i64) -> i64 {
+    let half = (expires_at - refreshed_at) / 2;
+    expires_at - REFRESH_AHEAD.min(half.max(0))
+}
+
+const REFRESH_AHEAD: i64 = 60_000;
 /// The host ends a refresh after this time, so that three fit into the grace.
 pub const REFRESH_TIMEOUT: i64 = 8_000;
 /// A refresh that the host never came back with counts as lost after this time.

@@ -80,7 +80,7 @@ pub fn route(
 pub fn proceed(then: JsValue, brought: JsValue, now: f64) -> Result<JsValue, JsValue> {
     let then: Then = from_js(then)?;
     let brought: Brought = from_js(brought)?;
-    to_js(&edge::proceed(&then, &brought, &*configured()?, now as i64))
+    to_js(&edge::proceed(&then, &brought, now as i64))
 }
 
 /// One turn of a location. Throws `{ recall: [key, …] }` when it needs to know what KV holds:

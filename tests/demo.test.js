@@ -149,7 +149,7 @@ test('it stays up: its curl lines work, what they cause is told, Ctrl-C ends it'
     assert.equal(health.health, 'ok');
 
     const later = () => text.slice(text.indexOf('What is called from here on'));
-    await until(() => /PUT .*\/status/.test(later()));
+    await until(() => /PUT .*\/status/.test(later()) && /GET .*\/locations/.test(later()));
     const told = later()
       .split('\n')
       .flatMap((line) => parse(line) ?? []);

@@ -1129,8 +1129,7 @@ fn the_directory_is_kv_s_list_page_by_page() {
         keys,
         cursor: Some("next".into()),
     };
-    let configured = Settings::parse(&settings(&[]));
-    let step = edge::proceed(&then, &brought, &configured, START);
+    let step = edge::proceed(&then, &brought, START);
     let body: Value = serde_json::from_str(&response(&step).body).unwrap();
     assert_eq!(
         body,
@@ -1155,7 +1154,6 @@ fn the_directory_is_kv_s_list_page_by_page() {
 
 #[test]
 fn a_host_that_brings_something_else_is_an_error_of_our_own() {
-    let configured = Settings::parse(&settings(&[]));
     let page = Brought::Page {
         keys: Vec::new(),
         cursor: None,
@@ -1173,7 +1171,7 @@ fn a_host_that_brings_something_else_is_an_error_of_our_own() {
             &page,
         ),
     ] {
-        let step = edge::proceed(&then, brought, &configured, START);
+        let step = edge::proceed(&then, brought, START);
         assert_eq!(problem(&step).code, "internal");
     }
 }
@@ -1271,8 +1269,7 @@ fn route_with(incoming: &Incoming<'_>, configured: &Configured) -> Step {
 }
 
 fn proceed(then: &Then, outcome: Outcome) -> Step {
-    let configured = Settings::parse(&settings(&[]));
-    edge::proceed(then, &Brought::Outcome { outcome }, &configured, START)
+    edge::proceed(then, &Brought::Outcome { outcome }, START)
 }
 
 fn after_exchange(outcome: Outcome) -> Step {

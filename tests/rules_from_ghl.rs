@@ -815,6 +815,23 @@ fn the_brake_lets_go_when_something_else_is_said() {
     assert!(w.settle().contains(&EVENT.to_owned()));
 }
 
+#[test]
+fn half_a_surrogate_pair_costs_no_message_more_than_itself() {
+    let read = |text: &str| vcx_ghl::ghl::answer::json(text);
+    let cases = [
+        (r#""cut \ud83d""#, "cut \u{fffd}"),
+        (r#""\ud83d\ud83d\ude00\ude00""#, "\u{fffd}\u{1f600}\u{fffd}"),
+        (r#""\ud83d\n\\ud83d\"é""#, "\u{fffd}\n\\ud83d\"é"),
+        (r#""\ude00\u00e9\uD83D""#, "\u{fffd}é\u{fffd}"),
+    ];
+    for (given, meant) in cases {
+        assert_eq!(read(given), Some(json!(meant)), "{given}");
+    }
+    for odd in [r#""\ud83d"#, r#""\ud8"#, r#""\é""#, "\\", r#""\u+12f\ud83d""#] {
+        assert_eq!(read(odd), None, "{odd}");
+    }
+}
+
 fn verify_signed(w: &World, event: &Call) {
     let secrets = w.settings().webhook_secrets.as_ref().unwrap();
     let outcome = secrets.verify(

@@ -64,9 +64,11 @@ fn a_seed_is_a_story() {
 
 #[test]
 fn without_the_memory_of_pushes_a_message_is_doubled() {
-    caught(Sabotage::ForgetPushes, &[Rule::Doubled], |plan| {
-        plan.with(Fault::PushedAgain, 0.5)
-    });
+    caught(
+        Sabotage::ForgetPushes,
+        &[Rule::Doubled, Rule::Echo],
+        |plan| plan.with(Fault::PushedAgain, 0.5),
+    );
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn without_the_look_before_it_is_sent_again_a_message_is_doubled() {
 fn without_storing_before_sending_messages_are_lost_or_doubled() {
     caught(
         Sabotage::DropCommits,
-        &[Rule::Lost, Rule::Doubled, Rule::Calls],
+        &[Rule::Lost, Rule::Doubled, Rule::Calls, Rule::Caller],
         |plan| plan,
     );
 }

@@ -76,39 +76,42 @@ pub fn callback(
         },
         None => from_cookie(),
     };
+    let via = match state {
+        Some(_) => "install",
+        None => "marketplace",
+    };
+    let reference = state.and_then(|state| state.ref_);
     if let Some(error) = query.get("error") {
         let words = query.get("error_description").unwrap_or(error);
-        return failed(400, &Page::DENIED, Some(words));
+        return failed_for(400, &Page::DENIED, Some(words), reference.as_deref());
     }
     let Some(code) = query.get("code").filter(|code| !code.is_empty()) else {
-        return failed(400, &Page::NO_CODE, None);
-    };
-    let via = if state.is_some() {
-        "install"
-    } else {
-        "marketplace"
+        return failed_for(400, &Page::NO_CODE, None, reference.as_deref());
     };
     Step::Fetch {
         request: ghl::exchange_code(settings, code),
         timeout_ms: EXCHANGE_TIMEOUT,
         then: Then::Exchanged {
             via: via.into(),
-            reference: state.and_then(|state| state.ref_),
+            reference,
         },
     }
 }
 
 /// GHL's answer to the code.
 pub fn exchanged(outcome: &Outcome, via: &str, reference: Option<String>, now: i64) -> Step {
+    let fail = |status, text: &Page, detail: Option<&str>| {
+        failed_for(status, text, detail, reference.as_deref())
+    };
     let body = match Verdict::of(outcome, now) {
         Verdict::Taken(body) => body,
-        Verdict::Unclear { why, .. } => return failed(502, &Page::NO_ANSWER, Some(&why)),
-        Verdict::TooMany { .. } => return failed(502, &Page::NO_ANSWER, None),
-        other => return failed(400, &Page::CODE_REFUSED, Some(&other.words())),
+        Verdict::Unclear { why, .. } => return fail(502, &Page::NO_ANSWER, Some(&why)),
+        Verdict::TooMany { .. } => return fail(502, &Page::NO_ANSWER, None),
+        other => return fail(400, &Page::CODE_REFUSED, Some(&other.words())),
     };
     let grant = match Grant::read(&body) {
         Ok(grant) => grant,
-        Err(why) => return failed(502, &Page::ODD_ANSWER, Some(&why)),
+        Err(why) => return fail(502, &Page::ODD_ANSWER, Some(&why)),
     };
     let (object, what) = match &grant.owner {
         Owner::Location { location_id, .. } => {
@@ -135,7 +138,7 @@ pub fn exchanged(outcome: &Outcome, via: &str, reference: Option<String>, now: i
 pub fn connected(outcome: &Outcome, what: &str) -> Step {
     match outcome {
         Outcome::Answered(response) if response.ok() => {
-            respond(clear_cookie(page(200, &Page::CONNECTED, Some(what))))
+            respond(clear_cookie(page(200, &Page::CONNECTED, Some(what), None)))
         }
         Outcome::Answered(_) | Outcome::TimedOut | Outcome::Dropped { .. } => {
             failed(503, &Page::NOT_STORED, None)
@@ -144,7 +147,11 @@ pub fn connected(outcome: &Outcome, what: &str) -> Step {
 }
 
 fn failed(status: u16, text: &Page, detail: Option<&str>) -> Step {
-    respond(clear_cookie(page(status, text, detail)))
+    failed_for(status, text, detail, None)
+}
+
+fn failed_for(status: u16, text: &Page, detail: Option<&str>, reference: Option<&str>) -> Step {
+    respond(clear_cookie(page(status, text, detail, reference)))
 }
 
 fn clear_cookie(response: Response) -> Response {

@@ -54,8 +54,9 @@ impl Page {
     };
 }
 
-/// Renders a page; `detail` comes from outside and is escaped.
-pub fn page(status: u16, page: &Page, detail: Option<&str>) -> Response {
+/// Renders a page; `detail` comes from outside and is escaped. `reference`: vCX's account, for
+/// another try.
+pub fn page(status: u16, page: &Page, detail: Option<&str>, reference: Option<&str>) -> Response {
     let detail = detail.map_or(String::new(), |text| {
         format!(
             "<p class=\"detail\">{}</p>",
@@ -63,11 +64,8 @@ pub fn page(status: u16, page: &Page, detail: Option<&str>) -> Response {
         )
     });
     let (mark, again) = match status {
-        200..=299 => ("good", ""),
-        _ => (
-            "bad",
-            "<p><a href=\"/install\">Start the installation</a></p>",
-        ),
+        200..=299 => ("good", String::new()),
+        _ => ("bad", again(reference)),
     };
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -87,6 +85,16 @@ pub fn page(status: u16, page: &Page, detail: Option<&str>) -> Response {
         .header("x-content-type-options", "nosniff")
         .header("referrer-policy", "no-referrer")
         .header("cache-control", "no-store")
+}
+
+/// The way to another try, which keeps whose account it is for.
+fn again(reference: Option<&str>) -> String {
+    let query = reference.map_or(String::new(), |reference| {
+        let mut query = form_urlencoded::Serializer::new(String::from("?"));
+        query.append_pair("ref", reference);
+        query.finish()
+    });
+    format!("<p><a href=\"/install{query}\">Start the installation</a></p>")
 }
 
 fn escape(text: &str) -> String {

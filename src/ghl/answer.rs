@@ -92,11 +92,11 @@ impl Verdict {
     }
 }
 
-/// Which 401 means that the token has expired; the others are about scope, class or `Version`,
-/// and a refresh would not change them (FACTS §5).
+/// Which 401 means that the token has expired: every one that is not about scope, class, `Version`
+/// or the provider, which a refresh would not change (FACTS §5).
 fn expired(why: &str) -> bool {
     let why = why.to_ascii_lowercase();
-    EXPIRED.iter().any(|phrase| why.contains(phrase))
+    !NOT_EXPIRED.iter().any(|word| why.contains(word))
 }
 
 /// GHL's words in an error body: `message` (a string or a list), else `error_description`,
@@ -218,10 +218,12 @@ pub fn messages(body: &Value) -> (&[Value], bool) {
 }
 
 const NOT_ACTIVE: &str = "Location is not active";
-const EXPIRED: [&str; 4] = [
-    "access token is invalid",
-    "invalid jwt",
-    "token expired",
-    "token has expired",
+const NOT_EXPIRED: [&str; 6] = [
+    "scope",
+    "version",
+    "type mismatch",
+    "authclass",
+    "provider",
+    "access to this location",
 ];
 const WORDS: usize = 300;

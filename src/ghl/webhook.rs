@@ -219,10 +219,7 @@ fn event(fields: &Value, kind: Option<&str>, provider_id: &str) -> Result<Event,
 /// that we do not know carry other fields.
 fn looks_like_delivery(fields: &Value) -> bool {
     let has = |name: &str| !fields[name].is_null();
-    has("contactId")
-        && has("messageId")
-        && (has("message") || has("attachments") || has("html"))
-        && !has("messageType")
+    has("messageId") && (has("message") || has("attachments") || has("html")) && !has("messageType")
 }
 
 enum Channel {

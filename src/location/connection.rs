@@ -91,11 +91,18 @@ impl Turn<'_> {
 
     /// Refreshes and heals when it is time to.
     pub fn tick_tokens(&mut self) -> Result<(), Stop> {
-        let next = self.location.lifecycle.next_tick(self.location.expires_at);
+        let next = self
+            .location
+            .lifecycle
+            .next_tick(self.location.refresh_at());
         if next.is_some_and(|at| at <= self.now) {
             self.token_event(Event::Tick)?;
         }
-        if let Some(at) = self.location.lifecycle.next_tick(self.location.expires_at) {
+        if let Some(at) = self
+            .location
+            .lifecycle
+            .next_tick(self.location.refresh_at())
+        {
             self.wake_at(at);
         }
         Ok(())
@@ -128,7 +135,7 @@ impl Turn<'_> {
         let jitter = self.jitter();
         let (is, action) = was
             .clone()
-            .step(event, self.location.expires_at, self.now, jitter);
+            .step(event, self.location.refresh_at(), self.now, jitter);
         self.location.lifecycle = is.clone();
         if was.usable() != is.usable() {
             match (is.usable(), self.location.parked_since.take()) {
@@ -138,11 +145,11 @@ impl Turn<'_> {
             }
         }
         if was.name() != is.name() {
-            self.log(
-                "info",
-                "connection",
-                json!({ "was": was.name(), "is": is.name() }),
-            );
+            let was = match self.location.generation {
+                0 | 1 if is.usable() => "new",
+                _ => was.name(),
+            };
+            self.log("info", "connection", json!({ "was": was, "is": is.name() }));
             if !matches!(is.name(), "refreshing") {
                 self.mirror_location()?;
             }
@@ -209,14 +216,23 @@ impl Turn<'_> {
                 Ok(())
             }
             Action::Reconnect => {
-                let request = ghl::reconnect(self.settings, &self.location.id);
+                let owner = match self.location.kind {
+                    Kind::Location => "locationId",
+                    Kind::Company => "companyId",
+                };
+                let request = ghl::reconnect(self.settings, owner, &self.location.id);
                 self.token_call(RECONNECT, request, super::dispatch::TIMEOUT);
                 Ok(())
             }
             Action::Probe => {
                 if let Ok(tokens) = self.tokens() {
-                    let request = ghl::read_location(self.settings, &self.location.id)
-                        .header("authorization", format!("Bearer {}", tokens.access));
+                    let id = &self.location.id;
+                    let request = match self.location.kind {
+                        Kind::Location => ghl::read_location(self.settings, id),
+                        Kind::Company => ghl::installed_locations(self.settings, id, 0),
+                    };
+                    let request =
+                        request.header("authorization", format!("Bearer {}", tokens.access));
                     self.token_call(PROBE, request, super::dispatch::TIMEOUT);
                 }
                 Ok(())
@@ -486,11 +502,7 @@ impl Turn<'_> {
 }
 
 fn is_invalid_grant(verdict: &Verdict) -> bool {
-    let (Verdict::Refused { why, .. }
-    | Verdict::Failed {
-        status: 401, why, ..
-    }) = verdict
-    else {
+    let (Verdict::Refused { why, .. } | Verdict::Expired { why }) = verdict else {
         return false;
     };
     let why = why.to_ascii_lowercase();

@@ -81,19 +81,11 @@ impl Turn<'_> {
 
     /// A client's changed details, after a message.
     pub fn start_details(&mut self, item: Item, step: Step) -> Result<(), Stop> {
-        match self.db.client(lane_client(&item.lane))? {
-            Some(Client {
-                contact_id: Some(contact_id),
-                ..
-            }) if item.work.is_some() => {
-                let Some(client) = self.db.client(lane_client(&item.lane))? else {
-                    return self.finish(item);
-                };
-                if differs(&client) {
-                    return self.update(item, &step, &client, &contact_id);
-                }
-                self.finish(item)
-            }
+        let Some(client) = self.db.client(lane_client(&item.lane))? else {
+            return self.finish(item);
+        };
+        match client.contact_id.clone() {
+            Some(contact_id) if differs(&client) => self.update(item, &step, &client, &contact_id),
             Some(_) | None => self.finish(item),
         }
     }
@@ -163,16 +155,14 @@ impl Turn<'_> {
             Some(_) | None => {
                 step.told = Some(client.wanted.clone());
                 let details = self.new_details(client, step.plain);
-                let by_upsert = details.email.is_some() || details.phone.is_some();
-                let make = if by_upsert {
-                    ghl::upsert_contact
+                let id = &self.location.id;
+                if details.email.is_some() || details.phone.is_some() {
+                    let request = ghl::upsert_contact(self.settings, id, &details, field);
+                    (CallKind::Upsert, request)
                 } else {
-                    ghl::create_contact
-                };
-                (
-                    CallKind::Create,
-                    make(self.settings, &self.location.id, &details, field),
-                )
+                    let request = ghl::create_contact(self.settings, id, &details, field);
+                    (CallKind::Create, request)
+                }
             }
         };
         self.launch(item, &step, kind, request)
@@ -220,7 +210,9 @@ impl Turn<'_> {
         let client = self.client_of(lane_client(&item.lane))?;
         match kind {
             CallKind::Search => self.search_answered(item, step, client, verdict),
-            CallKind::Create => self.create_answered(item, step, client, verdict),
+            CallKind::Create | CallKind::Upsert => {
+                self.create_answered(item, step, client, kind, verdict)
+            }
             CallKind::Update => self.update_answered(item, step, client, verdict),
             _ => match verdict {
                 Verdict::Taken(body) => {
@@ -319,6 +311,7 @@ impl Turn<'_> {
         item: Item,
         mut step: Step,
         client: Client,
+        kind: CallKind,
         verdict: Verdict,
     ) -> Result<(), Stop> {
         match verdict {
@@ -328,8 +321,8 @@ impl Turn<'_> {
                     let reason = Reason::new("ghl_unclear", "GHL made a contact without an id");
                     return self.search_again(item, step, reason);
                 };
-                // A creation has no `new`: what it answers with, it made.
-                let is_new = body["new"].as_bool().unwrap_or(true);
+                // A creation has no `new`: what it answers with, it made. An upsert has.
+                let is_new = body["new"].as_bool().unwrap_or(kind == CallKind::Create);
                 let made = if is_new {
                     Made::Untagged
                 } else {
@@ -585,8 +578,8 @@ fn nameless(client_id: &str) -> String {
 }
 
 /// How long a caller may wait.
-const HOLD: i64 = 10_000;
+pub(super) const HOLD: i64 = 10_000;
 /// The contact search sees a new contact after a few seconds.
 const SEARCH_LAG: i64 = 10_000;
 const SEARCH_PAGES: u32 = 50;
-const FIELD_PATIENCE: i64 = 120_000;
+const FIELD_PATIENCE: i64 = 8_000;

@@ -44,7 +44,7 @@ impl Turn<'_> {
                 self.set_status(&message.message_id, Status::Failed, &reason.words, of)?;
                 self.announce_failed(item, event)
             }
-            Work::Reply { words } => {
+            Work::Reply { words } | Work::Held { words } => {
                 let Some(message_id) = &words.message_id else {
                     return Ok(());
                 };
@@ -56,7 +56,6 @@ impl Turn<'_> {
             // have no writer.
             Work::Event(_)
             | Work::Contact
-            | Work::Held { .. }
             | Work::Status { .. }
             | Work::Tag { .. }
             | Work::Details
@@ -99,12 +98,12 @@ impl Turn<'_> {
     /// understood, and what has no chat to go to.
     fn revive(&mut self, mut item: Item) -> Result<bool, Stop> {
         let class = match item.work()? {
+            Work::Held { words } => return self.incoming_again(&item, &words),
             // Behind live messages; a doubt that it died with is looked up first.
             Work::Message(_) => Stage::Upkeep,
             Work::Event(_) => Stage::Event,
             Work::Reply { .. } => Stage::Live,
             Work::Contact
-            | Work::Held { .. }
             | Work::Status { .. }
             | Work::Tag { .. }
             | Work::Details

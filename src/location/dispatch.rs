@@ -190,9 +190,11 @@ impl Turn<'_> {
             self.note_error(kind.word(), outcome, &words);
         }
         match kind {
-            CallKind::Search | CallKind::Create | CallKind::Conversation | CallKind::Update => {
-                self.contact_answered(item, step, kind, verdict)
-            }
+            CallKind::Search
+            | CallKind::Create
+            | CallKind::Upsert
+            | CallKind::Conversation
+            | CallKind::Update => self.contact_answered(item, step, kind, verdict),
             CallKind::Send => self.send_answered(item, step, verdict),
             CallKind::FindConversation | CallKind::Look => {
                 self.look_answered(item, step, kind, verdict)
@@ -212,6 +214,12 @@ impl Turn<'_> {
     fn again(&mut self, mut item: Item, step: &Step) -> Result<(), Stop> {
         if step.doubt.is_none() {
             item.sent_at = None;
+        }
+        if let Some(why) = self.parked()
+            && let Some(caller) = item.caller.take()
+        {
+            // It will not be soon.
+            self.answer_later(&caller, &item, Some(&why))?;
         }
         self.ready_at(item, step, self.now)
     }
@@ -390,6 +398,7 @@ impl CallKind {
             Self::ListFields => list("/customFields"),
             Self::List => list("/locations"),
             Self::Create
+            | Self::Upsert
             | Self::Conversation
             | Self::Send
             | Self::Update
@@ -406,7 +415,8 @@ impl CallKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Search => "POST /contacts/search",
-            Self::Create => "POST /contacts/upsert",
+            Self::Create => "POST /contacts/",
+            Self::Upsert => "POST /contacts/upsert",
             Self::Conversation => "POST /conversations/",
             Self::Send => "POST /conversations/messages/inbound",
             Self::FindConversation => "GET /conversations/search",

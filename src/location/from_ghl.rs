@@ -202,7 +202,7 @@ impl Turn<'_> {
             (None, None) => None,
         };
         let id = words.message_id.clone().unwrap_or_else(|| match key {
-            Key::WebhookId(id) | Key::MessageId(id) | Key::Body(id) => id.clone(),
+            Key::WebhookId(id) | Key::MessageId(id) | Key::Body(id) => format!("{UNNAMED}{id}"),
         });
         let in_key = format!("in:{id}");
         if self.db.has_key(&in_key)? || self.db.is_ours(&id)? {
@@ -220,9 +220,20 @@ impl Turn<'_> {
                 let work = text(&Work::Held {
                     words: words.clone(),
                 });
-                self.bury(&in_key, work, Reason::new("no_chat", NO_CHAT))
+                // Its Delivery post may still come, and name the contact.
+                let key = format!("{UNMAPPED}{id}");
+                self.bury(&key, work, Reason::new("no_chat", NO_CHAT))
             }
         }
+    }
+
+    /// A `message.incoming` that had no chat: perhaps it has one now. Says whether.
+    pub fn incoming_again(&mut self, item: &Item, words: &Words) -> Result<bool, Stop> {
+        self.db.remove(item.seq)?;
+        let id = item.message_id();
+        let bare = id.strip_prefix(UNNAMED).unwrap_or(id);
+        self.incoming(words, &Key::Body(bare.to_owned()))?;
+        Ok(!self.db.has_key(&item.key)?)
     }
 
     fn unread(
@@ -362,6 +373,10 @@ pub(super) fn taken() -> Response {
     Response::json(200, &json!({ "received": true }))
 }
 
+/// The id of a message that GHL gave none begins with this: GHL knows no status of it.
+pub(super) const UNNAMED: &str = "unnamed_";
+/// The key of a message whose conversation nobody knows begins with this.
+const UNMAPPED: &str = "unmapped:";
 /// Why an agent's message to somebody without a vCX chat fails.
 pub(super) const NO_CHAT: &str = "this contact has no vCX chat";
 /// A body without any id is known again for this long.

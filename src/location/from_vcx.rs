@@ -1,6 +1,6 @@
 //! What vCX sends: accepted once, stored, answered.
 
-use super::contact::lane;
+use super::contact::{HOLD, lane};
 use super::message::{queued_response, sent_response};
 use super::turn::{Stop, Turn, text};
 use super::work::{Message, Work};
@@ -49,9 +49,10 @@ impl Turn<'_> {
         let mut item = Item::new(key, lane(&client.id), Stage::Live, work, self.now);
         item.digest = Some(fingerprint);
         let ahead = self.db.lane_head(&item.lane)?;
-        let waits = self
-            .parked()
-            .or_else(|| ahead.as_ref().and_then(|head| self.stuck(head)));
+        let waits = self.parked().or_else(|| match &ahead {
+            Some(head) => self.stuck(head),
+            None => self.rate_limited(HOLD),
+        });
         match waits {
             Some(reason) => {
                 self.answer(caller, queued_response(&item, Some(&reason)));
@@ -223,11 +224,13 @@ impl Turn<'_> {
             Stage::Live | Stage::Event | Stage::Status | Stage::Upkeep => {
                 head.due.is_some_and(|due| due > self.now)
             }
-            Stage::Field | Stage::Flight | Stage::Behind | Stage::Held => false,
-            Stage::Done | Stage::Dead => false,
+            Stage::Field => {
+                return Some("the custom field for vCX's client ids is being set up".into());
+            }
+            Stage::Flight | Stage::Behind | Stage::Held | Stage::Done | Stage::Dead => false,
         };
         if !waits {
-            return None;
+            return self.rate_limited(RATE_PATIENCE);
         }
         let reason = self
             .db
@@ -236,6 +239,12 @@ impl Turn<'_> {
             .flatten()
             .and_then(|item| item.reason);
         Some(reason.unwrap_or_else(|| "an earlier message of the chat is still on its way".into()))
+    }
+
+    /// Why nothing can go for longer than `patience`, if GHL's limit holds everything back.
+    fn rate_limited(&self, patience: i64) -> Option<String> {
+        let free = self.pulse.rate.free_at(self.now);
+        (free > self.now + patience).then(|| "GHL's rate limit is used up for now".into())
     }
 
     /// `POST /message-status`.
@@ -358,6 +367,8 @@ fn fingerprint(push: &Push) -> String {
     hex(&hash[..16])
 }
 
+/// A rate limit that holds a chat back for longer than this makes its next message wait.
+const RATE_PATIENCE: i64 = 1_000;
 /// Begins the hashes of a side's latest texts, newest first, when the other side has answered.
 const ANSWERED: &str = ".";
 /// Texts of a side that are remembered.

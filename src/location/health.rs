@@ -17,6 +17,14 @@ impl Turn<'_> {
             .collect();
         let down = self.down();
         let mut degraded = self.degraded(oldest_at);
+        if self
+            .db
+            .next_mirror()?
+            .is_some_and(|next| next.tries > KV_TRIES)
+        {
+            degraded
+                .push("Workers KV refuses what is to be written there; it is tried again".into());
+        }
         if !dead.is_empty() {
             degraded.push(format!("{} dead letters wait to be replayed", dead.len()));
         }
@@ -144,5 +152,7 @@ fn last_error(error: &LastError) -> Value {
     })
 }
 
+/// KV may refuse now and then: one write a second for a key.
+const KV_TRIES: i64 = 3;
 /// A message that has waited longer than this is late.
 const LATE: i64 = 60_000;

@@ -1,6 +1,6 @@
 //! A message on its way to GHL: the one call, and the look before it is made again.
 
-use super::contact::Target;
+use super::contact::{Target, lane_client};
 use super::outbox::Reason;
 use super::turn::{Stop, Turn};
 use super::work::{CallKind, Message, Step};
@@ -139,6 +139,7 @@ impl Turn<'_> {
     }
 
     fn look(&mut self, item: Item, mut step: Step) -> Result<(), Stop> {
+        let client = self.client_of(lane_client(&item.lane))?;
         let Some(doubt) = &mut step.doubt else {
             return Ok(());
         };
@@ -151,6 +152,10 @@ impl Turn<'_> {
                 (CallKind::Look, request)
             }
             None => {
+                // A merge may have moved it to another contact.
+                if let Some(contact_id) = client.contact_id {
+                    doubt.contact_id = contact_id;
+                }
                 let id = &self.location.id;
                 let request = ghl::find_conversation(self.settings, id, &doubt.contact_id);
                 (CallKind::FindConversation, request)
@@ -174,7 +179,16 @@ impl Turn<'_> {
         };
         let body = match verdict {
             Verdict::Taken(body) => body,
-            // The conversation is gone: so is whatever was in it.
+            // The conversation is gone, or goes on under another id with all that was in it: its
+            // contact tells.
+            Verdict::Refused {
+                status: 404, why, ..
+            } if kind == CallKind::Look => {
+                (doubt.conversation_id, doubt.before) = (None, None);
+                step.doubt = Some(doubt);
+                let reason = Reason::new("ghl_unclear", format!("GHL answered 404: {why}"));
+                return self.put_off(item, &step, reason, None);
+            }
             Verdict::Refused { status: 404, .. } => Value::Null,
             other => {
                 let reason = Reason::new("ghl_unclear", other.words());
@@ -246,9 +260,19 @@ impl Turn<'_> {
         item.caller = None;
         self.db.put(&item)?;
         let reason = self.parked().or(item.reason.clone());
+        self.answer_later(caller, &item, reason.as_deref())
+    }
+
+    /// Answers that an item is here, and not done.
+    pub fn answer_later(
+        &mut self,
+        caller: &str,
+        item: &Item,
+        reason: Option<&str>,
+    ) -> Result<(), Stop> {
         let response = match item.work()? {
-            super::work::Work::Contact => contact_later(reason),
-            _ => queued_response(&item, reason.as_deref()),
+            super::work::Work::Contact => contact_later(reason.map(str::to_owned)),
+            _ => queued_response(item, reason),
         };
         self.answer(caller, response);
         Ok(())

@@ -4,6 +4,7 @@
 use super::Output;
 use super::turn::{Kind, Stop, Turn};
 use crate::map::iso;
+use crate::signature::{digest_of, hex};
 use crate::store::Contact;
 use serde_json::json;
 
@@ -25,6 +26,7 @@ impl Turn<'_> {
                 "rev": rev,
                 "sealed": self.sealed,
                 "expiresAt": location.expires_at,
+                "refreshedAt": location.refreshed_at,
                 "companyId": location.company_id,
                 "via": location.via,
                 "ref": location.reference,
@@ -119,7 +121,9 @@ impl Turn<'_> {
         if ok {
             return Ok(self.db.mirror_taken(key, rev)?);
         }
-        let wait = KV_PAUSE + (self.jitter() * KV_PAUSE as f64 * 4.0) as i64;
+        let tries = self.db.next_mirror()?.map_or(0, |next| next.tries);
+        let most = KV_PAUSE.saturating_mul(1 << tries.clamp(0, 9));
+        let wait = KV_PAUSE + (self.jitter() * most as f64) as i64;
         Ok(self.db.mirror_refused(key, self.now + wait)?)
     }
 
@@ -140,14 +144,24 @@ pub(super) fn token_key(kind: Kind, id: &str) -> String {
 
 /// KV's key of a vCX conversation.
 pub(super) fn chat_key(location_id: &str, chat_id: &str) -> String {
-    format!("conv:{location_id}:{chat_id}")
+    bounded(format!("conv:{location_id}:{chat_id}"))
 }
 
 /// KV's key of a GHL conversation.
 pub(super) fn conversation_key(location_id: &str, conversation_id: &str) -> String {
-    format!("ghl:{location_id}:{conversation_id}")
+    bounded(format!("ghl:{location_id}:{conversation_id}"))
 }
 
+/// KV takes keys of up to 512 bytes; ids of 128 characters can have as many alone.
+fn bounded(key: String) -> String {
+    if key.len() <= KEY {
+        return key;
+    }
+    let kind = key.split(':').next().unwrap_or_default();
+    format!("{kind}:sha256:{}", hex(&digest_of(key.as_bytes())))
+}
+
+const KEY: usize = 512;
 /// The directory's keys begin with this.
 pub const DIRECTORY: &str = "location:";
 /// KV takes one write a second for a key.

@@ -38,17 +38,14 @@ impl Turn<'_> {
         };
         self.location.kind = kind;
         self.location.id = id.to_owned();
-        if matches!(ask, Ask::Connect { .. } | Ask::Register { .. }) {
-            self.db.create()?;
-            return Ok(true);
-        }
         let held = self.recall(&token_key(kind, id))?;
         let record: Value = held
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
         let sealed = record["sealed"].as_str();
         let members = record["members"].as_array().map_or(&[][..], Vec::as_slice);
-        if sealed.is_none() && members.is_empty() {
+        let founds = matches!(ask, Ask::Connect { .. } | Ask::Register { .. });
+        if !founds && sealed.is_none() && members.is_empty() {
             let gone = record["gone"] == true;
             let response = match ask {
                 Ask::Webhook { .. } | Ask::Leave { .. } => from_ghl::taken(),
@@ -59,8 +56,13 @@ impl Turn<'_> {
             return Ok(false);
         }
         self.db.create()?;
+        self.location.restored = !record.is_null();
+        self.location.rev = record["rev"].as_i64().unwrap_or_default();
         for location_id in members.iter().filter_map(Value::as_str) {
             self.db.add_member(location_id)?;
+        }
+        if founds {
+            return Ok(true);
         }
         let text = |name: &str| record[name].as_str().map(str::to_owned);
         let number = |name: &str| record[name].as_i64().unwrap_or_default();
@@ -73,8 +75,7 @@ impl Turn<'_> {
         self.location.reference = text("ref");
         self.location.connected_at = number("connectedAt");
         self.location.expires_at = number("expiresAt");
-        self.location.rev = number("rev");
-        self.location.restored = true;
+        self.location.refreshed_at = number("refreshedAt");
         self.log("warn", "restored_from_kv", serde_json::json!({}));
         Ok(true)
     }

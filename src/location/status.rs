@@ -1,5 +1,6 @@
 //! The status of an agent's message at GHL: one slot a message, the furthest status wins.
 
+use super::from_ghl::UNNAMED;
 use super::outbox::Reason;
 use super::turn::{Stop, Turn, text};
 use super::work::{CallKind, Step, Work};
@@ -17,6 +18,9 @@ impl Turn<'_> {
         why: &str,
         of: i64,
     ) -> Result<Status, Stop> {
+        if message_id.starts_with(UNNAMED) {
+            return Ok(status);
+        }
         let key = format!("status:{message_id}");
         let work = |status: Status| {
             text(&Work::Status {

@@ -6,6 +6,7 @@ use super::outbox::Reason;
 use super::turn::{Stop, Turn, text};
 use super::work::{CallKind, Work, called_item};
 use super::{Ask, Input, from_ghl};
+use crate::error::{Code, Problem};
 use crate::ghl::webhook::Event;
 use crate::http::Outcome;
 use crate::store::{Item, NEVER, Stage};
@@ -126,7 +127,11 @@ impl Turn<'_> {
         self.bury(&buried_as, text(&work), reason)?;
         match ask {
             Ask::Webhook { .. } => self.answer(caller, from_ghl::taken()),
-            _ => self.answer_internal(caller),
+            _ => {
+                let detail = "the code failed over this message three times; it is kept, as a \
+                              dead letter, for whoever mends the code";
+                self.answer(caller, Problem::new(Code::Internal, detail).response());
+            }
         }
         Ok(())
     }

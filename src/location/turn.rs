@@ -6,7 +6,7 @@ use crate::ghl::tokens::Tokens;
 use crate::http::Response;
 use crate::settings::Settings;
 use crate::store::Store;
-use crate::token::Lifecycle;
+use crate::token::{self, Lifecycle};
 use crate::wire::{self, Wire, choice, record};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -257,6 +257,11 @@ impl<'a> Turn<'a> {
 }
 
 impl Location {
+    /// When the access token is to be refreshed.
+    pub fn refresh_at(&self) -> i64 {
+        token::refresh_at(self.refreshed_at, self.expires_at)
+    }
+
     /// GHL has taken the access token: whatever it said of the one before is over.
     pub fn prove(&mut self) {
         (self.proven, self.suspect) = (true, false);

@@ -239,8 +239,10 @@ pub struct Doubt {
 pub enum CallKind {
     /// The contact search.
     Search,
-    /// The contact's creation or upsert.
+    /// The contact's creation.
     Create,
+    /// The contact's upsert.
+    Upsert,
     /// The conversation's creation.
     Conversation,
     /// The message.
@@ -369,6 +371,7 @@ record!(Doubt {
 choice!(CallKind {
     "search" Search,
     "create" Create,
+    "upsert" Upsert,
     "conversation" Conversation,
     "send" Send,
     "findConversation" FindConversation,

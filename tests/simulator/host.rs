@@ -1,6 +1,7 @@
 //! The host: what `js/location.js` does, in simulated time. One input is one transaction; outputs
 //! leave once it is on disk; a crash leaves the database as it was committed, and nothing else.
 
+use super::brief::{brief, brief_output};
 use super::disk::{Disk, INJECTED};
 use super::ledger::{Flight, Rule};
 use super::network::Sender;
@@ -120,10 +121,10 @@ impl World {
         self.alive(name).budget = CALLS_PER_EVENT;
         self.feed(name, Input::Wake, Recalled::new());
         // An alarm that did not come to its end is tried again by the platform.
-        if !self
+        if self
             .objects
             .get(name)
-            .is_some_and(|object| object.life.is_some())
+            .is_none_or(|object| object.life.is_none())
         {
             self.wake(name, self.clock(name) + 2_000);
         }
@@ -500,66 +501,6 @@ impl World {
                     .plain(&format!("UPDATE location SET tokens = '{old}'"));
             }
         }
-    }
-}
-
-fn brief(input: &Input) -> String {
-    match input {
-        Input::Started => "started".into(),
-        Input::Asked { caller, ask, .. } => format!("asked by {caller}: {}", brief_ask(ask)),
-        Input::Waited { caller, item } => format!("{caller} has waited for {item}"),
-        Input::Answered {
-            call,
-            attempt,
-            outcome,
-        } => {
-            let said = match outcome {
-                Outcome::Answered(response) => response.body.chars().take(160).collect(),
-                Outcome::TimedOut | Outcome::Dropped { .. } => String::new(),
-            };
-            format!("{call}#{attempt} came back: {} {said}", outcome.words())
-        }
-        Input::Mirrored { key, ok, .. } => format!("kv {key} {ok}"),
-        Input::Wake => "wakes".into(),
-        Input::Trapped { input } => format!("trapped over {}", brief(input)),
-    }
-}
-
-fn brief_ask(ask: &Ask) -> String {
-    match ask {
-        Ask::Push { push } => format!(
-            "push {} {} {} {:?} at {}",
-            push.message_id.as_deref().unwrap_or("-"),
-            push.client_id,
-            push.vcx_conversation_id,
-            push.body,
-            push.timestamp,
-        ),
-        Ask::Webhook { webhook } => format!("webhook {} {:?}", webhook.key.text(), webhook.event),
-        other => format!("{other:?}"),
-    }
-}
-
-fn brief_output(output: &Output) -> String {
-    match output {
-        Output::Call {
-            call,
-            attempt,
-            request,
-            ..
-        } => format!("[{call}#{attempt} {request:?}]"),
-        Output::Tell {
-            call,
-            attempt,
-            object,
-            ask,
-            ..
-        } => format!("[{call}#{attempt} tells {object} {}]", brief_ask(ask)),
-        Output::Answer { caller, response } => format!("[{caller} gets {}]", response.status),
-        Output::Hold { caller, item, .. } => format!("[{caller} waits for {item}]"),
-        Output::Wake { at } => format!("[wake at {}]", at - super::world::START),
-        Output::Mirror { key, .. } => format!("[kv {key}]"),
-        Output::Log { line } => format!("[{line}]"),
     }
 }
 

@@ -11,12 +11,18 @@
 //! A run ends when people have stopped talking, nothing goes wrong any more and every queue is
 //! empty. `cargo test --test simulation` runs some hundred seeds, `npm run soak` as many as asked for.
 
-#![allow(dead_code, reason = "the tests and the soak use different parts")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the tests and the soak use different parts"
+)]
 #![allow(
     clippy::unwrap_used,
     reason = "a simulation that cannot go on has failed"
 )]
 
+mod acts;
+mod brief;
 pub mod cases;
 mod dice;
 mod disk;
@@ -30,6 +36,7 @@ mod people;
 mod plan;
 mod post;
 mod sabotage;
+mod schedule;
 mod tally;
 mod vcx;
 mod verdict;

@@ -51,7 +51,7 @@ faults! {
     TimedOutBefore 0.05,
     TimedOutAfter 0.05,
     /// GHL stores a message up to 30 s after a call that it never answers.
-    StoredLate 0.05,
+    StoredLate 0.15,
     /// 500 or 503, nothing was done.
     ErrorBefore 0.1,
     /// 500 or 503, and it was done.
@@ -135,7 +135,7 @@ impl Plan {
             approved_locations: dice.chance(0.5),
             max,
             retry_after: dice.chance(0.5),
-            delivery_type: *dice.pick(&["SMS", "Custom"]),
+            delivery_type: if dice.chance(0.5) { "SMS" } else { "Custom" },
             delivery_webhook_id: dice.chance(0.3),
             unread_webhooks: dice.chance(0.2),
             ..ghl::Options::default()

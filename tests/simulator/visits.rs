@@ -126,7 +126,7 @@ impl World {
                     keys: Vec::new(),
                     cursor: None,
                 };
-                let step = edge::proceed(&then, &brought, &self.settings, self.now);
+                let step = edge::proceed(&then, &brought, self.now);
                 self.step(from, step, unanswered);
             }
         }
@@ -134,12 +134,7 @@ impl World {
 
     /// The edge goes on with an outcome.
     pub fn proceed(&mut self, from: From, then: &Then, outcome: Outcome) {
-        let step = edge::proceed(
-            then,
-            &Brought::Outcome { outcome },
-            &self.settings,
-            self.now,
-        );
+        let step = edge::proceed(then, &Brought::Outcome { outcome }, self.now);
         self.step(from, step, false);
     }
 

@@ -731,7 +731,7 @@ impl World {
 
     /// The edge goes on with what a step brought.
     pub fn proceed(&self, then: &Then, brought: &Brought) -> Step {
-        edge::proceed(then, brought, &self.configured, self.now)
+        edge::proceed(then, brought, self.now)
     }
 }
 
