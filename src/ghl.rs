@@ -344,7 +344,11 @@ fn escape(id: &str) -> String {
 }
 
 /// All but the unreserved characters (RFC 3986 §2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 /// The tag of contacts that we made.
 pub const TAG: &str = "vCX";
 /// The `source` of contacts that we made.

@@ -827,7 +827,13 @@ fn half_a_surrogate_pair_costs_no_message_more_than_itself() {
     for (given, meant) in cases {
         assert_eq!(read(given), Some(json!(meant)), "{given}");
     }
-    for odd in [r#""\ud83d"#, r#""\ud8"#, r#""\é""#, "\\", r#""\u+12f\ud83d""#] {
+    for odd in [
+        r#""\ud83d"#,
+        r#""\ud8"#,
+        r#""\é""#,
+        "\\",
+        r#""\u+12f\ud83d""#,
+    ] {
         assert_eq!(read(odd), None, "{odd}");
     }
 }

@@ -896,6 +896,25 @@ fn a_look_compares_alt_id_and_direction() {
     w.wait_for(SEND, MINUTE);
 }
 
+/// GHL goes on with a conversation under another id, with all that is in it.
+#[test]
+fn a_conversation_that_is_not_there_any_more_is_looked_for_by_its_contact() {
+    let mut w = World::chatting();
+    w.push("Hello");
+    let call = w.only_call(SEND);
+    w.drop_call(&call);
+    let look = w.wait_for(LOOK, MINUTE);
+    w.answer(&look, 404, refusal(404, "Conversation not found"));
+    let search = w.wait_for("GET /conversations/search", MINUTE);
+    assert_eq!(search.query("contactId").unwrap(), "con-client-1");
+    let found = json!({ "conversations": [{ "id": "cnv-merged", "contactId": "con-client-1" }] });
+    w.answer(&search, 200, found);
+    let look = w.only_call("GET /conversations/cnv-merged/messages");
+    w.answer(&look, 200, page(json!([mine("m2", "inbound")]), false));
+    w.advance(HOUR);
+    assert_eq!(w.under_way(), NOTHING, "it is there: it is not sent again");
+}
+
 /// The host came back with the answer after the message had been given up for unclear.
 #[test]
 fn a_late_answer_is_evidence_that_the_message_is_there() {

@@ -87,11 +87,15 @@ fn without_the_look_before_it_is_sent_again_a_message_is_doubled() {
 
 #[test]
 fn without_storing_before_sending_messages_are_lost_or_doubled() {
-    caught(
-        Sabotage::DropCommits,
-        &[Rule::Lost, Rule::Doubled, Rule::Calls, Rule::Caller],
-        |plan| plan,
-    );
+    // What was said and is not remembered can go wrong in any of these ways.
+    let rules = [
+        Rule::Lost,
+        Rule::Doubled,
+        Rule::Calls,
+        Rule::Caller,
+        Rule::Status,
+    ];
+    caught(Sabotage::DropCommits, &rules, |plan| plan);
 }
 
 #[test]

@@ -226,6 +226,7 @@ impl Turn<'_> {
             }
             Action::Probe => {
                 if let Ok(tokens) = self.tokens() {
+                    self.pulse.rate.take(self.now);
                     let id = &self.location.id;
                     let request = match self.location.kind {
                         Kind::Location => ghl::read_location(self.settings, id),
