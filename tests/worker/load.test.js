@@ -63,6 +63,33 @@ describe('GHL refuses with 429', () => {
   });
 });
 
+describe('GHL stores a message and answers 500', () => {
+  /** @type {Awaited<ReturnType<typeof startStage>>} */
+  let stage;
+  before(async () => {
+    stage = await startStage();
+  });
+  after(() => stage.close());
+
+  it('and it is looked up, not sent again', async () => {
+    const { ghl } = stage;
+    const id = await stage.connect();
+    await stage.push(id, 'ann');
+    const calls = stage.watch();
+    ghl.fail({ match: { path: '/conversations/messages/inbound' }, status: 500, when: 'after' });
+    const { status, body } = await stage.push(id, 'ann', { body: 'once' });
+    assert.deepEqual([status, body.status], [200, 'sent']);
+    assert.deepEqual(
+      stage
+        .inbox(id)
+        .filter((message) => message.body === 'once')
+        .map((message) => message.id),
+      [body.ghlMessageId],
+    );
+    assert.deepEqual(calls(), ['POST /conversations/messages/inbound', 'GET /conversations/{id}/messages']);
+  });
+});
+
 describe('128 connections at once', () => {
   /** @type {Awaited<ReturnType<typeof startStage>>} */
   let stage;
