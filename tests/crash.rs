@@ -369,6 +369,24 @@ fn a_trap_over_ghl_s_answer_leaves_the_message_in_doubt() {
     assert_eq!(w.status(&again), 200);
 }
 
+/// The search sees a contact that was made ten seconds ago.
+#[test]
+fn a_trap_over_the_answer_to_a_creation_searches_before_it_creates_again() {
+    let mut w = World::connected();
+    w.push("Hello");
+    w.take("POST /contacts/search");
+    let create = w.only_call("POST /contacts/");
+    w.calls.clear();
+    w.trap(answered(
+        &create,
+        201,
+        json!({ "contact": { "id": "con-client-1" } }),
+    ));
+    w.advance(9 * SECOND);
+    assert_eq!(w.under_way(), NOTHING);
+    w.wait_for("POST /contacts/search", 5 * SECOND);
+}
+
 #[test]
 fn the_third_trap_over_one_item_makes_it_a_dead_letter_and_its_lane_goes_on() {
     let mut w = World::chatting();

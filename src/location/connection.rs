@@ -111,7 +111,9 @@ impl Turn<'_> {
     pub fn tokens_in_flight(&self) -> usize {
         usize::from(matches!(
             self.location.lifecycle,
-            Lifecycle::Refreshing { .. } | Lifecycle::Reconnecting { .. }
+            Lifecycle::Refreshing { .. }
+                | Lifecycle::Minting { .. }
+                | Lifecycle::Reconnecting { .. }
         ))
     }
 

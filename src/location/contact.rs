@@ -364,7 +364,7 @@ impl Turn<'_> {
     }
 
     /// The contact may have been made: the search sees it after a while (FACTS §2.4).
-    fn search_again(&mut self, item: Item, mut step: Step, reason: Reason) -> Result<(), Stop> {
+    pub fn search_again(&mut self, item: Item, mut step: Step, reason: Reason) -> Result<(), Stop> {
         step.created = true;
         step.searched = matches!(self.location.field, Field::Unavailable { .. });
         step.page = 0;

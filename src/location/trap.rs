@@ -156,6 +156,11 @@ impl Turn<'_> {
             let step = step.doubting(&item, true);
             return self.doubt(item, &step, "the answer was lost".into(), None);
         }
+        let creates = matches!(step.call, Some(CallKind::Create | CallKind::Upsert));
+        if item.stage == Stage::Flight && creates {
+            let reason = Reason::new("ghl_unclear", "the answer was lost");
+            return self.search_again(item, step, reason);
+        }
         item.stage = item.class;
         item.due = Some(self.now + PAUSE);
         Ok(self.db.put(&item)?)
