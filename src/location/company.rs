@@ -151,9 +151,7 @@ impl Turn<'_> {
             }
             (_, other) => {
                 self.log("warn", "agency_call_failed", json!({ "call": kind.word() }));
-                let reason = Reason::new("ghl_failed", other.words());
-                let after = other.after();
-                self.put_off(item, &step, reason, after)
+                self.try_again(item, &step, &other)
             }
         }
     }

@@ -243,11 +243,7 @@ impl Turn<'_> {
                     self.learn_conversation(&client, id)?;
                     self.ready_at(item, &step, self.now)
                 }
-                other => {
-                    let reason = Reason::new("ghl_failed", other.words());
-                    let after = other.after();
-                    self.put_off(item, &step, reason, after)
-                }
+                other => self.try_again(item, &step, &other),
             },
         }
     }
@@ -268,9 +264,7 @@ impl Turn<'_> {
                 return self.ready_at(item, &step, self.now);
             }
             other => {
-                let reason = Reason::new("ghl_failed", other.words());
-                let after = other.after();
-                return self.put_off(item, &step, reason, after);
+                return self.try_again(item, &step, &other);
             }
         };
         let list = body["contacts"].as_array().map_or(&[][..], Vec::as_slice);
@@ -355,11 +349,7 @@ impl Turn<'_> {
             Verdict::Unclear { why, .. } => {
                 self.search_again(item, step, Reason::new("ghl_unclear", why))
             }
-            other => {
-                let reason = Reason::new("ghl_failed", other.words());
-                let after = other.after();
-                self.put_off(item, &step, reason, after)
-            }
+            other => self.try_again(item, &step, &other),
         }
     }
 
@@ -402,9 +392,7 @@ impl Turn<'_> {
                 return self.give_up(item, Reason::new("contact_refused", words));
             }
             other => {
-                let reason = Reason::new("ghl_failed", other.words());
-                let after = other.after();
-                return self.put_off(item, &step, reason, after);
+                return self.try_again(item, &step, &other);
             }
         }
         client.sent = step.told.unwrap_or_default();

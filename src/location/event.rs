@@ -155,9 +155,7 @@ impl Turn<'_> {
                 return self.give_up(item, Reason::new("no_chat", NO_CHAT));
             }
             other => {
-                let reason = Reason::new("ghl_failed", other.words());
-                let after = other.after();
-                return self.put_off(item, &step, reason, after);
+                return self.try_again(item, &step, &other);
             }
         };
         let field_id = match &self.location.field {

@@ -4,6 +4,7 @@
 use super::turn::{LastError, Stop, Turn};
 use super::work::{Step, Work};
 use crate::error::{Code, Problem};
+use crate::ghl::answer::Verdict;
 use crate::http::{Outcome, Response};
 use crate::store::{Head, Item, Stage};
 use crate::token::Lifecycle;
@@ -86,6 +87,12 @@ impl Turn<'_> {
         item.code = Some(reason.code.into());
         item.reason = Some(reason.words);
         self.ready_at(item, step, self.now + wait)
+    }
+
+    /// GHL did not do it, for a reason that may pass.
+    pub fn try_again(&mut self, item: Item, step: &Step, verdict: &Verdict) -> Result<(), Stop> {
+        let reason = Reason::new("ghl_failed", verdict.words());
+        self.put_off(item, step, reason, verdict.after())
     }
 
     /// The item goes on at a time of its own.

@@ -95,11 +95,7 @@ impl Turn<'_> {
                     ..
                 },
             ) if kind != CallKind::Tag => self.no_field(item, why),
-            (_, other) => {
-                let reason = Reason::new("ghl_failed", other.words());
-                let after = other.after();
-                self.put_off(item, &step, reason, after)
-            }
+            (_, other) => self.try_again(item, &step, &other),
         }
     }
 
