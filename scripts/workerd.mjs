@@ -44,15 +44,26 @@ export async function startWorker({ vars, state, dist = join(root, 'dist'), modu
   return { url, miniflare, close: () => miniflare.dispose() };
 }
 
-/** A port that nobody listens on: the sandbox has to know the Worker's before the Worker starts. */
+/**
+ * A port that nobody listens on: the sandbox has to know the Worker's before the Worker starts. It is below those that the system
+ * gives to outgoing connections, which could take it meanwhile, and each process has some of its own.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 20_000 + ((process.pid * 10 + tried++) % 12_000);
+    const server = createServer();
+    const free = await new Promise((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
+
+let tried = 0;
 
 /** @param {string} dist @returns {ModuleDefinition[]} */
 function modulesOf(dist) {

@@ -75,6 +75,7 @@ describe('GHL stores a message and answers 500', () => {
     const { ghl } = stage;
     const id = await stage.connect();
     await stage.push(id, 'ann');
+    await stage.sandbox.waitFor(({ path, status }) => path.endsWith('/tags') && status === 201, { what: 'the tag' });
     const calls = stage.watch();
     ghl.fail({ match: { path: '/conversations/messages/inbound' }, status: 500, when: 'after' });
     const { status, body } = await stage.push(id, 'ann', { body: 'once' });
