@@ -58,7 +58,7 @@ impl Turn<'_> {
                 let work = super::turn::text(&Work::Contact);
                 let mut item = Item::new(key, lane(&client.id), Stage::Live, work, self.now);
                 item.caller = Some(caller.to_owned());
-                self.enqueue(item)?.0
+                self.enqueue(item)?
             }
         };
         self.hold(caller, seq);

@@ -56,11 +56,11 @@ impl Turn<'_> {
         match waits {
             Some(reason) => {
                 self.answer(caller, queued_response(&item, Some(&reason)));
-                self.enqueue(item)?;
+                self.enqueue_behind(item, ahead.as_ref())?;
             }
             None => {
                 item.caller = Some(caller.to_owned());
-                let (seq, _) = self.enqueue(item)?;
+                let seq = self.enqueue_behind(item, ahead.as_ref())?;
                 self.hold(caller, seq);
             }
         }

@@ -29,9 +29,14 @@ impl Reason {
 }
 
 impl Turn<'_> {
-    /// Adds an item to the end of its lane. Returns its number, and what it waits behind.
-    pub fn enqueue(&mut self, mut item: Item) -> Result<(i64, Option<Head>), Stop> {
+    /// Adds an item to the end of its lane, and returns its number.
+    pub fn enqueue(&mut self, item: Item) -> Result<i64, Stop> {
         let ahead = self.db.lane_head(&item.lane)?;
+        self.enqueue_behind(item, ahead.as_ref())
+    }
+
+    /// The same for who knows the head of the lane.
+    pub fn enqueue_behind(&mut self, mut item: Item, ahead: Option<&Head>) -> Result<i64, Stop> {
         if ahead.is_some() {
             item.stage = Stage::Behind;
             item.due = None;
@@ -39,7 +44,7 @@ impl Turn<'_> {
             // Only a live client can take it.
             item.due = Some(item.accepted_at + PATIENCE);
         }
-        Ok((self.db.add(&item)?, ahead))
+        Ok(self.db.add(&item)?)
     }
 
     /// Adds an item unless one of its key is there.
