@@ -13,13 +13,14 @@ import {
   proceed,
   route,
   settingNames,
+  sharedWith,
   unavailable,
 } from '../pkg/vcx_ghl.js';
 import module from '../pkg/vcx_ghl_bg.wasm';
 
 initSync({ module });
 
-export { handle, internal, proceed, route, unavailable };
+export { handle, internal, proceed, route, sharedWith, unavailable };
 
 /** The largest request body that the core looks at, in bytes. */
 export const BODY_LIMIT = bodyLimit();

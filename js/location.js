@@ -33,6 +33,8 @@ export class Location extends DurableObject {
       /** @type {(statement: string, args: any[]) => any[][]} */
       exec: (statement, args) => [...sql.exec(statement, ...args).raw()],
     };
+    // Browsers send it to learn whether their connection is still there. It does not wake this object.
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmAt = await ctx.storage.getAlarm();
       await this.#feed('started');
@@ -43,7 +45,7 @@ export class Location extends DurableObject {
    * Asks the location something.
    * @param {string} object this object's name
    * @param {Tagged} ask
-   * @returns {Promise<{ status: number, headers: Record<string, string>, body: string }>}
+   * @returns {Promise<{ status: number, headers: Record<string, string>, body: string, webSocket?: WebSocket }>}
    */
   ask(object, ask) {
     this.#budget = CALLS_PER_EVENT;
@@ -52,6 +54,41 @@ export class Location extends DurableObject {
       this.#callers.set(caller, resolve);
       void this.#feed({ asked: { caller, object, ask } });
     });
+  }
+
+  /**
+   * Asks the location something that is answered with a WebSocket: only a request can be.
+   * @param {Request} request
+   */
+  async fetch(request) {
+    const { object, ask } = JSON.parse(new URL(request.url).searchParams.get(ASKED) ?? '');
+    const { body, ...init } = await this.ask(object, ask);
+    return new Response(body || null, init);
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {string | ArrayBuffer} message
+   */
+  webSocketMessage(socket, message) {
+    this.#about(socket, 'heard', { text: typeof message === 'string' ? message : null });
+  }
+
+  /**
+   * @param {WebSocket} socket
+   * @param {number} code
+   * @param {string} _reason
+   * @param {boolean} wasClean
+   */
+  webSocketClose(socket, code, _reason, wasClean) {
+    this.#about(socket, 'closed');
+    // Otherwise the connection is kept until this object sleeps.
+    if (wasClean) attempt(() => socket.close(code === NO_CODE ? undefined : code));
+  }
+
+  /** @param {WebSocket} socket */
+  webSocketError(socket) {
+    this.#about(socket, 'closed');
   }
 
   /** Never throws: after seven throws the platform would forget the alarm. */
@@ -136,6 +173,18 @@ export class Location extends DurableObject {
         case 'answer':
           this.#answer(value.caller, value.response);
           break;
+        case 'accept':
+          this.#accept(value);
+          break;
+        case 'send':
+          this.#send(value);
+          break;
+        case 'close':
+          this.#close(value);
+          break;
+        case 'publish':
+          for (const socket of this.ctx.getWebSockets(value.tag)) this.#about(socket, 'flush');
+          break;
         case 'hold':
           this.#hold(value);
           break;
@@ -176,6 +225,51 @@ export class Location extends DurableObject {
     this.#callers.delete(caller);
   }
 
+  /**
+   * A turn about a socket that is with us still.
+   * @param {WebSocket} socket
+   * @param {string} name
+   * @param {Record<string, unknown>} [more]
+   */
+  #about(socket, name, more) {
+    const cursor = socket.deserializeAttachment();
+    if (cursor) void this.#feed({ [name]: { cursor, ...more } });
+  }
+
+  /** @param {Record<string, any>} output */
+  #accept({ caller, response, tags, cursor, frames }) {
+    const { 0: theirs, 1: ours } = new WebSocketPair();
+    this.ctx.acceptWebSocket(ours, tags);
+    ours.serializeAttachment(cursor);
+    for (const frame of frames) ours.send(frame);
+    this.#answer(caller, { ...response, webSocket: theirs });
+  }
+
+  /** @param {Record<string, any>} output */
+  #send({ socket: tag, cursor, frames }) {
+    this.#with(tag, (socket) => {
+      socket.serializeAttachment(cursor);
+      for (const frame of frames) socket.send(frame);
+    });
+  }
+
+  /** @param {Record<string, any>} output */
+  #close({ socket: tag, code, reason }) {
+    this.#with(tag, (socket) => {
+      socket.serializeAttachment(null);
+      socket.close(code, reason);
+    });
+  }
+
+  /**
+   * Does something to a socket. That it is broken, or gone, concerns nobody else.
+   * @param {string} tag
+   * @param {(socket: WebSocket) => void} action
+   */
+  #with(tag, action) {
+    for (const socket of this.ctx.getWebSockets(tag)) attempt(() => action(socket));
+  }
+
   /** @param {Record<string, any>} output */
   #hold({ caller, item, millis }) {
     setTimeout(() => {
@@ -204,6 +298,18 @@ export class Location extends DurableObject {
 }
 
 /**
+ * Does something to a socket that may be broken.
+ * @param {() => void} action
+ */
+function attempt(action) {
+  try {
+    action();
+  } catch (error) {
+    log('warn', 'socket_broken', error);
+  }
+}
+
+/**
  * Asks a location's object, and waits for so long at most.
  * @param {any} env
  * @param {string} object
@@ -228,6 +334,23 @@ export async function askObject(env, object, ask, timeoutMs) {
 }
 
 /**
+ * Asks a location's object for a WebSocket.
+ * @param {any} env
+ * @param {string} object
+ * @param {Tagged} ask
+ * @returns {Promise<{ status: number, headers: Record<string, string>, body: string, webSocket: WebSocket | null }>}
+ */
+export async function listenTo(env, object, ask) {
+  const url = new URL('https://location/');
+  url.searchParams.set(ASKED, JSON.stringify({ object, ask }));
+  const stub = env.LOCATION.get(env.LOCATION.idFromName(object));
+  /** @type {Response} */
+  const response = await stub.fetch(url, { headers: { upgrade: 'websocket' } });
+  const { status, webSocket } = response;
+  return { status, headers: Object.fromEntries(response.headers), body: await response.text(), webSocket };
+}
+
+/**
  * @param {string} level
  * @param {string} event
  * @param {unknown} error
@@ -240,3 +363,7 @@ export function log(level, event, error) {
 /** The platform allows 1,000 in one event; half of it leaves room for KV and for other objects. */
 const CALLS_PER_EVENT = 500;
 const SAFETY_MS = 15_000;
+/** What a close frame without a code is reported as (RFC 6455 §7.4.1). */
+const NO_CODE = 1005;
+/** The parameter that holds what a request asks. */
+const ASKED = 'asked';

@@ -2,8 +2,8 @@
  * The Worker: takes a request to the core's edge, does the steps it asks for, gives back its response.
  */
 
-import { BODY_LIMIT, internal, proceed, ready, recover, route, unavailable } from './core.js';
-import { askObject, log } from './location.js';
+import { BODY_LIMIT, internal, proceed, ready, recover, route, sharedWith, unavailable } from './core.js';
+import { askObject, listenTo, log } from './location.js';
 import { send } from './send.js';
 
 export { Location } from './location.js';
@@ -15,30 +15,34 @@ export default {
    */
   async fetch(request, env) {
     const began = Date.now();
+    /** @type {Record<string, string>} */
+    const about = {};
     let response;
     try {
       ready(env);
-      response = await steps(request, env);
+      response = await steps(request, env, about);
     } catch (error) {
       recover(error);
       log('error', 'request_failed', error);
       ready(env);
       response = internal();
     }
+    const { status, headers, body, webSocket } = response;
     const { method, url } = request;
-    const line = { level: 'info', event: 'request', at: began, method, path: new URL(url).pathname };
-    console.log(JSON.stringify({ ...line, status: response.status, ms: Date.now() - began }));
-    const { status, headers, body } = response;
+    const line = { level: levelOf(status), event: 'request', at: began, method, path: pathOf(url), ...about };
+    console.log(JSON.stringify({ ...line, status, ...codeOf(response), ms: Date.now() - began }));
     const isEmpty = method === 'HEAD' || (body === '' && status !== 200);
-    return new Response(isEmpty ? null : body, { status, headers });
+    const shared = request.headers.has('origin') ? sharedWith(request) : {};
+    return new Response(isEmpty ? null : body, { status, headers: { ...headers, ...shared }, webSocket });
   },
 };
 
 /**
  * @param {Request} request
  * @param {any} env
+ * @param {Record<string, string>} about is told whose object was asked
  */
-async function steps(request, env) {
+async function steps(request, env, about) {
   const body = await read(request, BODY_LIMIT);
   let step = route(request, body, Date.now());
   for (;;) {
@@ -48,11 +52,15 @@ async function steps(request, env) {
         if (value.log) console.log(value.log);
         return value.response;
       case 'ask': {
+        Object.assign(about, ownerOf(value.object));
         const outcome = await askObject(env, value.object, value.ask, ASK_TIMEOUT_MS);
         if (!value.then) return outcome.answered ?? unavailable();
         step = proceed(value.then, { outcome: { outcome } }, Date.now());
         break;
       }
+      case 'listen':
+        Object.assign(about, ownerOf(value.object));
+        return await listenTo(env, value.object, value.ask).catch(unavailable);
       case 'fetch': {
         const outcome = await send(value.request, value.timeoutMs);
         step = proceed(value.then, { outcome: { outcome } }, Date.now());
@@ -96,6 +104,28 @@ async function read(request, limit) {
   return bytes;
 }
 
+/** Whose object it is, for the log. @param {string} object */
+function ownerOf(object) {
+  const [kind, id] = object.split(/:(.*)/s);
+  return { [`${kind}Id`]: id };
+}
+
+/** @param {number} status */
+const levelOf = (status) => (status >= 500 ? 'error' : status >= 400 ? 'warn' : 'info');
+
+/** Never the query: it can hold a code or a state. @param {string} url */
+const pathOf = (url) => new URL(url).pathname.slice(0, PATH);
+
+/**
+ * The stable word of what is wrong.
+ * @param {{ headers: Record<string, string>, body: string }} response
+ */
+function codeOf({ headers, body }) {
+  return headers['content-type'] === 'application/problem+json' ? { code: JSON.parse(body).code } : {};
+}
+
 /** An object answers after 10 s at the latest. */
 const ASK_TIMEOUT_MS = 20_000;
 const PAGE = 100;
+/** Characters of a path in the log: whoever asks chooses it. */
+const PATH = 200;

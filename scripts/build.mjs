@@ -1,9 +1,10 @@
-// Builds what is deployed: src/ into pkg/ (WASM and its JavaScript), then js/worker.js and pkg/ into dist/ (the Worker).
-// Does only what changed.
+// Builds what is deployed: src/ into pkg/ (WASM and its JavaScript), then js/worker.js and pkg/ into dist/ (the Worker); and what
+// the npm package has beside its sources: pkg/client.js (the browser's module in one file) and types/. Does only what changed.
 //
-//     node scripts/build.mjs [--wasm-only] [--features a,b] [--out DIR]
+//     node scripts/build.mjs [--wasm-only | --package] [--features a,b] [--out DIR]
 //
 // --wasm-only   pkg/ alone; this is what wrangler runs before it bundles
+// --package     pkg/ and types/: what `npm pack` packs
 // --features    features of the crate
 // --out         where pkg/ and dist/ go instead of here
 
@@ -30,9 +31,11 @@ import { hash, must, Problem, program, root, say, seconds, tool, unlessFresh } f
  * @typedef {{ raw: number, gzip: number }} Size
  */
 
-/** Everything: pkg/ and dist/. @param {Flavour} [flavour] @returns {Promise<{ wasm: Size, worker: Size }>} */
+/** Everything: pkg/, types/ and dist/. @param {Flavour} [flavour] @returns {Promise<{ wasm: Size, worker: Size }>} */
 export async function build(flavour = {}) {
   const wasm = await buildWasm(flavour);
+  // The package is packed from here alone.
+  if (!flavour.out) await buildPackage();
   const worker = await buildWorker(flavour);
   return { wasm, worker };
 }
@@ -72,6 +75,72 @@ export async function buildWasm({ features = '', out = root } = {}) {
     },
   );
   return report('WASM', [join(pkg, 'vcx_ghl_bg.wasm')]);
+}
+
+/** What npm packs that is not in git: the browser's module in one file, for pages without a bundler, and the types. */
+export async function buildPackage() {
+  const js = join(root, 'js');
+  const configs = ['tsconfig.json', 'tsconfig.worker.json', 'tsconfig.types.json', 'tsconfig.types.worker.json'];
+  const client = join(root, 'pkg/client.js');
+  const licence = `${client}.LICENSE.txt`;
+  const types = join(root, 'types');
+  const inputs = hash({
+    files: [
+      ...list(js),
+      fileURLToPath(import.meta.url),
+      ...[...configs, 'package.json', 'package-lock.json', 'pkg/vcx_ghl.d.ts'].map((name) => join(root, name)),
+    ],
+  });
+  const outputs = () => [client, licence, ...list(types)];
+  await unlessFresh(join(root, 'pkg/.stamp-package'), inputs, outputs, async () => {
+    const aside = join(root, 'pkg', `.new-${process.pid}`);
+    rmSync(aside, { recursive: true, force: true });
+    const started = Date.now();
+    await bundleClient(join(aside, 'client.js'));
+    for (const config of configs.slice(2)) {
+      const [node, tsc] = tool('tsc');
+      const out = ['--outDir', join(aside, 'types'), '--pretty', 'false'];
+      await must(`tsc --project ${config}`, node, [tsc, '--project', config, ...out]);
+    }
+    if (existsSync(types)) renameSync(types, join(aside, 'old'));
+    renameSync(join(aside, 'types'), types);
+    renameSync(join(aside, 'client.js'), client);
+    cpSync(join(root, 'node_modules/partysocket/LICENSE.txt'), licence);
+    rmSync(aside, { recursive: true });
+    say(`  ✓ esbuild, tsc (${seconds((Date.now() - started) / 1000)})`);
+  });
+  return report('Client', [client]);
+}
+
+/** js/npm/browser.js and what it imports, but for the WASM and its JavaScript, which are beside it. @param {string} outfile */
+async function bundleClient(outfile) {
+  const { build: bundle } = await import('esbuild');
+  await bundle({
+    entryPoints: [join(root, 'js/npm/browser.js')],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    // Of the library: its log, its test for Node, the length of its private names.
+    drop: ['console'],
+    define: { process: 'undefined' },
+    mangleProps: /^_/,
+    banner: {
+      js: `/* vcx-ghl ${manifest.version}, ${manifest.license}; with partysocket, MIT: client.js.LICENSE.txt */`,
+    },
+    plugins: [
+      {
+        name: 'beside',
+        setup({ onLoad, onResolve }) {
+          onResolve({ filter: /pkg\/vcx_ghl\.js$/ }, () => ({ path: './vcx_ghl.js', external: true }));
+          onLoad({ filter: /wasm-web\.js$/ }, ({ path }) => ({
+            contents: readFileSync(path, 'utf8').replace('../../pkg/', './'),
+          }));
+        },
+      },
+    ],
+  });
 }
 
 /** dist/: the very files that `wrangler deploy` uploads. @param {Flavour} [flavour] */
@@ -172,10 +241,12 @@ function report(name, files) {
   return { raw, gzip };
 }
 
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+
 /** @param {number} bytes */
 const kilobytes = (bytes) => `${(bytes / 1024).toFixed(1)} KB`;
 
-const GENERATE = [
+export const GENERATE = [
   '--target',
   'web',
   '--out-name',
@@ -184,7 +255,7 @@ const GENERATE = [
   '--experimental-reset-state-function',
 ];
 // The features are those that rustc switches on for this target; every browser and workerd have had them since 2023.
-const OPTIMIZE = [
+export const OPTIMIZE = [
   '-O3',
   ...['bulk-memory', 'multivalue', 'mutable-globals', 'nontrapping-float-to-int', 'reference-types', 'sign-ext'].map(
     (name) => `--enable-${name}`,
@@ -194,9 +265,17 @@ const OPTIMIZE = [
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await program(async () => {
     const { values } = parseArgs({
-      options: { 'wasm-only': { type: 'boolean' }, features: { type: 'string' }, out: { type: 'string' } },
+      options: {
+        'wasm-only': { type: 'boolean' },
+        package: { type: 'boolean' },
+        features: { type: 'string' },
+        out: { type: 'string' },
+      },
     });
     await prepare();
-    await (values['wasm-only'] ? buildWasm(values) : build(values));
+    if (values.package) {
+      await buildWasm();
+      await buildPackage();
+    } else await (values['wasm-only'] ? buildWasm(values) : build(values));
   });
 }

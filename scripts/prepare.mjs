@@ -65,10 +65,20 @@ async function compiler() {
 
 async function packages() {
   if (installed()) return;
-  // npm is a script on Windows; under `npm run` its path is known on every system.
-  const [command, args] = process.env.npm_execpath ? [process.execPath, [process.env.npm_execpath]] : ['npm', []];
-  const { seconds: took } = await must('npm ci', command, [...args, 'ci', '--no-audit', '--no-fund']);
+  // No package's own code runs while it is installed: none of them needs it.
+  const [command, args] = npm('ci', '--ignore-scripts', '--no-audit', '--no-fund');
+  const { seconds: took } = await must('npm ci', command, args);
   say(`  ✓ npm ci (${seconds(took)})`);
+}
+
+/**
+ * npm is a script on Windows; under `npm run` its path is known on every system.
+ * @param {string[]} args
+ * @returns {[string, string[]]}
+ */
+export function npm(...args) {
+  const { npm_execpath: script } = process.env;
+  return script ? [process.execPath, [script, ...args]] : ['npm', args];
 }
 
 /** Whether node_modules is what package-lock.json says; optional packages are for other systems when absent. */

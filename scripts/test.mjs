@@ -7,12 +7,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build, buildHelper } from './build.mjs';
+import { dependencies, sources } from './dependencies.mjs';
 import { prepare } from './prepare.mjs';
 import { Problem, program, root, run, say, seconds, tool } from './run.mjs';
 
 /**
- * What a check found; `output` is for the reader when something failed.
- * @typedef {{ passed: number, failed: number, skipped: string[], output: string }} Result
+ * What a check found; `output` is for the reader when something failed, `notes` are for the reader in any case.
+ * @typedef {{ passed: number, failed: number, skipped: string[], notes?: string[], output: string }} Result
  * @typedef {{ name: string, needs?: string, check: (name: string) => Promise<Result> }} Step
  */
 
@@ -21,6 +22,8 @@ const STEPS = [
   { name: 'format rust', check: (name) => one(name, 'cargo', ['fmt', '--all', '--check']) },
   { name: 'format and lint js', check: (name) => one(name, ...npm('biome', 'check', '--error-on-warnings')) },
   { name: 'pure core', check: pureCore },
+  { name: 'sources', check: sources },
+  { name: 'dependencies', check: dependencies },
   { name: 'clippy native', check: (name) => one(name, 'cargo', [...CLIPPY, '--all-targets', ...DENY]) },
   { name: 'clippy wasm', check: (name) => one(name, 'cargo', [...CLIPPY, ...WASM_TESTS, '--lib', ...DENY]) },
   {
@@ -82,6 +85,8 @@ function summary(results) {
     skipped += result.skipped.length;
     if (result.failed) say(`\n━━ ${name}\n${result.output.trimEnd()}`);
   }
+  const notes = [...results].flatMap(([name, result]) => (result.notes ?? []).map((note) => `NOTE ${name}: ${note}`));
+  if (notes.length) say(`\n${notes.join('\n')}`);
   if (skipped) say('');
   for (const [name, result] of results) for (const what of result.skipped) say(`SKIPPED ${name}: ${what}`);
   if (skipped && process.env.CI === 'true') {
@@ -167,8 +172,13 @@ async function builds() {
   return success;
 }
 
-/** No clock, entropy, network or JavaScript in src/ but in wasm.rs. clippy.toml bans what the compiler can see, this the rest. */
+/**
+ * No clock, entropy, network or JavaScript in src/ but in wasm.rs, and no unsafe code anywhere. clippy.toml bans what the compiler
+ * can see, this the rest.
+ */
 async function pureCore() {
+  if (!/^\[lints\.rust\]\n(?:.+\n)*unsafe_code = "forbid"$/m.test(readFileSync(join(root, 'Cargo.toml'), 'utf8')))
+    return failure('Cargo.toml does not say unsafe_code = "forbid" under [lints.rust].');
   const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter(
     (file) => file.endsWith('.rs') && file !== 'wasm.rs',
   );
@@ -209,12 +219,12 @@ function npm(name, ...args) {
 
 const WASM = 'wasm32-unknown-unknown';
 // The test files that make sense in WASM; the others need SQLite or a process.
-const WASM_TESTS = ['--target', WASM, '--test', 'wasm', '--test', 'signature', '--test', 'seal'];
+const WASM_TESTS = ['--target', WASM, ...['wasm', 'signature', 'seal', 'session'].flatMap((name) => ['--test', name])];
 const CLIPPY = ['clippy', '--locked'];
 const DENY = ['--', '-D', 'warnings'];
 // What a reader of a failure need not see.
 const NOISE = /^(?: +(?:Compiling|Checking|Downloading|Downloaded|Documenting) .*|test .* \.\.\. ok|\s*✔ .*)\n/gm;
 const IMPURE =
-  /\b(?:std::(?:\{[^}]*\b)?(?:time|env|fs|net|thread|process)|SystemTime|Instant|now_utc|now_local|getrandom|js_sys|web_sys|(?:serde_)?wasm_bindgen|rand::|tokio)\b/;
+  /\b(?:std::(?:\{[^}]*\b)?(?:env|fs|net|thread|process)|SystemTime|Instant|elapsed|now_utc|now_local|getrandom|js_sys|web_sys|(?:serde_)?wasm_bindgen|rand::|tokio)\b/;
 
 await program(main);

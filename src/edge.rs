@@ -2,6 +2,7 @@
 //! concerns. It holds nothing between two requests; where it needs an answer first, it says what
 //! to do and how to go on ([`Then`]).
 
+mod events;
 mod install;
 mod page;
 
@@ -9,6 +10,7 @@ use crate::error::{Code, Problem};
 use crate::ghl::webhook::{Event, Webhook};
 use crate::http::{Outcome, Request, Response};
 use crate::location::{Ask, object_of, object_of_company};
+use crate::session::{Refused, Session};
 use crate::settings::Settings;
 use crate::signature::{digest_of, hex};
 use crate::vcx::{self, ContactAsk, Push, StatusAsk};
@@ -30,6 +32,12 @@ pub struct Incoming<'a> {
     pub signature: Option<&'a str>,
     /// `Cookie`.
     pub cookie: Option<&'a str>,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Upgrade`.
+    pub upgrade: Option<&'a str>,
+    /// `Sec-WebSocket-Protocol`.
+    pub protocols: Option<&'a str>,
     /// The body; none when it is over [`BODY_LIMIT`].
     pub body: Option<&'a [u8]>,
 }
@@ -56,6 +64,14 @@ pub enum Step {
         ask: Ask,
         /// How to go on.
         then: Option<Then>,
+    },
+    /// Ask an object in a request that asks for a WebSocket; its answer is the answer, and brings
+    /// the socket unless it refuses.
+    Listen {
+        /// The object's name.
+        object: String,
+        /// What to ask.
+        ask: Ask,
     },
     /// Send a request, and go on with its outcome.
     Fetch {
@@ -86,6 +102,8 @@ pub enum Then {
         via: String,
         /// vCX's account.
         reference: Option<String>,
+        /// The code, so that no page shows it.
+        code: String,
     },
     /// The tokens were handed to their object.
     Connected {
@@ -138,14 +156,44 @@ pub fn route(
     }
 }
 
+/// The headers that every answer to a request from a page needs, so that pages of an allowed
+/// origin may read it: <https://fetch.spec.whatwg.org/#http-cors-protocol>. Cookies play no part,
+/// so there is no `Access-Control-Allow-Credentials`.
+pub fn shared_with(
+    url: &str,
+    origin: Option<&str>,
+    configured: &Configured,
+) -> BTreeMap<String, String> {
+    let mut headers = BTreeMap::new();
+    let takes_sessions =
+        Route::of(crate::http::path(url)).is_ok_and(|route| route.takes_sessions());
+    let (true, Some(origin), Ok(settings)) = (takes_sessions, origin, configured) else {
+        return headers;
+    };
+    headers.insert("vary".to_owned(), "Origin".to_owned());
+    if settings.allows(Some(origin)) {
+        headers.insert("access-control-allow-origin".to_owned(), origin.to_owned());
+        headers.insert(
+            "access-control-expose-headers".to_owned(),
+            "Retry-After".to_owned(),
+        );
+    }
+    headers
+}
+
 /// Goes on with what a step brought.
 pub fn proceed(then: &Then, brought: &Brought, now: i64) -> Step {
     match (then, brought) {
-        (Then::Exchanged { via, reference }, Brought::Outcome { outcome }) => {
-            install::exchanged(outcome, via, reference.clone(), now)
-        }
+        (
+            Then::Exchanged {
+                via,
+                reference,
+                code,
+            },
+            Brought::Outcome { outcome },
+        ) => install::exchanged(outcome, via, reference.clone(), code, now),
         (Then::Connected { what }, Brought::Outcome { outcome }) => {
-            install::connected(outcome, what)
+            install::connected(outcome, what, now)
         }
         (Then::Listed, Brought::Page { keys, cursor }) => directory(keys, cursor.as_deref()),
         (Then::Exchanged { .. } | Then::Connected { .. }, Brought::Page { .. })
@@ -162,6 +210,7 @@ fn decide(
     now: i64,
     entropy: &mut dyn FnMut(&mut [u8]),
 ) -> Result<Step, Problem> {
+    bounded(incoming)?;
     let (path, query) = split(incoming.url);
     let route = Route::of(path)?;
     if route == Route::Health {
@@ -176,10 +225,16 @@ fn decide(
             return Err(problem);
         }
     };
-    route.allow(incoming.method)?;
-    if route.needs_key() {
-        authorize(incoming, settings)?;
+    if let ("OPTIONS", true, Some(origin)) =
+        (incoming.method, route.takes_sessions(), incoming.origin)
+    {
+        return preflight(settings, origin);
     }
+    route.allow(incoming.method)?;
+    let session = match route.needs_key() {
+        true => authorize(incoming, settings, &route, now)?,
+        false => None,
+    };
     let body = || {
         incoming
             .body
@@ -199,7 +254,10 @@ fn decide(
         Route::Install => install::start(settings, &query, now, entropy),
         Route::Callback => Ok(install::callback(settings, &query, incoming.cookie, now)),
         Route::Push => {
-            let push = Push::parse(body()?)?;
+            let push = match &session {
+                Some(session) => Push::parse_by(session, body()?)?,
+                None => Push::parse(body()?)?,
+            };
             Ok(ask(&push.location_id.clone(), Ask::Push { push }))
         }
         Route::Contact => {
@@ -210,13 +268,17 @@ fn decide(
             ))
         }
         Route::MessageStatus => {
-            let parsed = StatusAsk::parse(body()?)?;
+            let parsed = match &session {
+                Some(session) => StatusAsk::parse_by(session, body()?)?,
+                None => StatusAsk::parse(body()?)?,
+            };
             Ok(ask(
                 &parsed.location_id.clone(),
                 Ask::Status { ask: parsed },
             ))
         }
-        Route::Webhook => webhook(settings, incoming.signature, body()?),
+        Route::Events => events::listen(settings, incoming, &query, now),
+        Route::Webhook => webhook(settings, incoming.signature, body()?, now),
         Route::Locations => Ok(Step::List {
             prefix: crate::location::DIRECTORY.into(),
             cursor: query.get("cursor").cloned(),
@@ -240,6 +302,7 @@ enum Route {
     Contact,
     MessageStatus,
     Webhook,
+    Events,
     Locations,
     Location(String),
     Replay(String),
@@ -261,6 +324,7 @@ impl Route {
             ["contact"] => Some(Self::Contact),
             ["message-status"] => Some(Self::MessageStatus),
             ["webhook"] => Some(Self::Webhook),
+            ["events"] => Some(Self::Events),
             ["locations"] => Some(Self::Locations),
             ["locations", segment] => id(segment).map(Self::Location),
             ["locations", segment, "replay"] => id(segment).map(Self::Replay),
@@ -275,6 +339,7 @@ impl Route {
             | Self::OpenApi
             | Self::Install
             | Self::Callback
+            | Self::Events
             | Self::Locations
             | Self::Location(_) => "GET",
             Self::Push | Self::Contact | Self::MessageStatus | Self::Webhook | Self::Replay(_) => {
@@ -300,33 +365,115 @@ impl Route {
             | Self::Locations
             | Self::Location(_)
             | Self::Replay(_) => true,
-            Self::Health | Self::OpenApi | Self::Install | Self::Callback | Self::Webhook => false,
+            Self::Health
+            | Self::OpenApi
+            | Self::Install
+            | Self::Callback
+            | Self::Events
+            | Self::Webhook => false,
         }
+    }
+
+    /// Whether a session does as well as a key.
+    fn takes_sessions(&self) -> bool {
+        matches!(self, Self::Push | Self::MessageStatus)
     }
 }
 
-fn authorize(incoming: &Incoming<'_>, settings: &Settings) -> Result<(), Problem> {
+/// Nothing of ours is that long, and whoever sends it is told so before anything reads it.
+fn bounded(incoming: &Incoming<'_>) -> Result<(), Problem> {
+    if incoming.url.len() > URL_LIMIT {
+        return Err(Problem::new(Code::UrlTooLong, "the URL is over 8 KB"));
+    }
+    for (name, value) in [
+        ("Authorization", incoming.authorization),
+        ("X-GHL-Signature", incoming.signature),
+        ("Cookie", incoming.cookie),
+        ("Origin", incoming.origin),
+        ("Sec-WebSocket-Protocol", incoming.protocols),
+    ] {
+        if value.is_some_and(|value| value.len() > HEADER_LIMIT) {
+            let detail = format!("the header {name} is over 16 KB");
+            return Err(Problem::new(Code::HeaderTooLarge, detail));
+        }
+    }
+    Ok(())
+}
+
+/// What a browser asks before it lets a page send.
+fn preflight(settings: &Settings, origin: &str) -> Result<Step, Problem> {
+    if !settings.allows(Some(origin)) {
+        return Err(foreign());
+    }
+    let headers = [
+        ("access-control-allow-methods", "POST"),
+        (
+            "access-control-allow-headers",
+            "authorization, content-type",
+        ),
+        ("access-control-max-age", PREFLIGHT_S),
+    ];
+    Ok(respond(Response {
+        status: 204,
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        body: String::new(),
+    }))
+}
+
+/// Lets vCX's backend in by its key, and a browser by the session that is returned.
+fn authorize(
+    incoming: &Incoming<'_>,
+    settings: &Settings,
+    route: &Route,
+    now: i64,
+) -> Result<Option<Session>, Problem> {
     let presented = incoming.authorization.and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
-    match presented {
-        Some(key) if settings.api_keys.accepts(key) => Ok(()),
-        Some(_) => Err(Problem::new(
-            Code::Unauthorized,
-            "the API key is not one of VCX_API_KEY",
-        )),
-        None => Err(Problem::new(
-            Code::Unauthorized,
-            "the header Authorization: Bearer <VCX_API_KEY> is missing",
-        )),
+    let unauthorized = |detail: String| Err(Problem::new(Code::Unauthorized, detail));
+    let Some(bearer) = presented else {
+        return unauthorized("the header Authorization: Bearer <VCX_API_KEY> is missing".into());
+    };
+    if settings.api_keys.accepts(bearer) {
+        return Ok(None);
+    }
+    let keys = settings.session_keys.as_ref();
+    match keys
+        .filter(|_| route.takes_sessions())
+        .map(|keys| keys.verify(bearer, now))
+    {
+        Some(Ok(session)) if settings.allows(incoming.origin) => Ok(Some(session)),
+        Some(Ok(_)) => Err(foreign()),
+        Some(Err(Refused::TooLong | Refused::Malformed | Refused::WrongSignature)) => unauthorized(
+            "the bearer is neither one of VCX_API_KEY nor a session signed with SESSION_SECRET"
+                .into(),
+        ),
+        Some(Err(refused)) => unauthorized(refused.to_string()),
+        None => unauthorized("the API key is not one of VCX_API_KEY".into()),
     }
 }
 
+fn foreign() -> Problem {
+    Problem::new(
+        Code::OriginNotAllowed,
+        "the page's origin is not one of VCX_ALLOWED_ORIGINS",
+    )
+}
+
 /// A webhook: its signature first, over the very bytes, then what it says.
-fn webhook(settings: &Settings, signature: Option<&str>, body: &[u8]) -> Result<Step, Problem> {
+fn webhook(
+    settings: &Settings,
+    signature: Option<&str>,
+    body: &[u8],
+    now: i64,
+) -> Result<Step, Problem> {
     if let Err(refused) = settings.ghl_keys.verify(signature, body) {
-        let log = json!({ "level": "warn", "event": "webhook_refused", "code": refused.code() });
+        let log = json!({
+            "level": "warn", "event": "webhook_refused", "at": now, "code": refused.code(),
+        });
         // Without detail: whoever tries signatures learns nothing from the answer.
         let response = Problem::new(Code::Unauthorized, "").response();
         return Ok(Step::Respond {
@@ -339,7 +486,7 @@ fn webhook(settings: &Settings, signature: Option<&str>, body: &[u8]) -> Result<
     let webhook = Webhook::read(&text, &hash, &settings.provider_id);
     let without_effect = |event: &str| {
         let log = json!({
-            "level": "warn", "event": event, "sha256": hash, "bytes": body.len(),
+            "level": "warn", "event": event, "at": now, "sha256": hash, "bytes": body.len(),
         });
         let response = Response::json(200, &json!({ "received": true }));
         Ok(Step::Respond {
@@ -433,12 +580,11 @@ fn split(url: &str) -> (&str, BTreeMap<String, String>) {
     let path = crate::http::path(url);
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or(query);
-    (
-        path,
-        form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect(),
-    )
+    let mut parameters = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        parameters.insert(name.into_owned(), value.into_owned());
+    }
+    (path, parameters)
 }
 
 fn decode(segment: &str) -> String {
@@ -447,6 +593,12 @@ fn decode(segment: &str) -> String {
 
 /// Bodies over this size are refused.
 pub const BODY_LIMIT: usize = 256 * 1024;
+/// An authorization code and a state are the longest that any of our URLs holds.
+const URL_LIMIT: usize = 8 * 1024;
+/// A session at its longest fits twice.
+const HEADER_LIMIT: usize = 16 * 1024;
+/// For how long a browser need not ask again: the longest that Chromium keeps.
+const PREFLIGHT_S: &str = "7200";
 /// The package's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const OPENAPI: &str = include_str!("openapi.json");
@@ -454,11 +606,12 @@ const OPENAPI: &str = include_str!("openapi.json");
 choice!(Step {
     "respond" Respond { response, log },
     "ask" Ask { object, ask, then },
+    "listen" Listen { object, ask },
     "fetch" Fetch { request, timeout_ms, then },
     "list" List { prefix, cursor, then },
 });
 choice!(Then {
-    "exchanged" Exchanged { via, reference },
+    "exchanged" Exchanged { via, reference, code },
     "connected" Connected { what },
     "listed" Listed,
 });

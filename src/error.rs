@@ -13,6 +13,10 @@ pub enum Code {
     InvalidFields,
     /// No key, or not one of ours.
     Unauthorized,
+    /// A session may not do that: it is for another visitor, chat or location.
+    Forbidden,
+    /// A session came from a page of an origin that is not allowed.
+    OriginNotAllowed,
     /// No such route.
     NotFound,
     /// The route exists, the method does not.
@@ -27,6 +31,14 @@ pub enum Code {
     MessageIdConflict,
     /// The body is over 256 KB, or the text over 64 KB.
     TooLarge,
+    /// The URL is longer than any of ours.
+    UrlTooLong,
+    /// A header is longer than any that is of use here.
+    HeaderTooLarge,
+    /// A browser sends faster than a person writes. Nothing was stored; safe to repeat later.
+    TooManyRequests,
+    /// The route is a WebSocket, and was asked as if it were none.
+    UpgradeRequired,
     /// GHL refused it for good.
     Rejected,
     /// It could not be stored, or not done in time. Safe to repeat.
@@ -43,11 +55,16 @@ impl Code {
         match self {
             Self::MalformedJson | Self::InvalidFields => 400,
             Self::Unauthorized => 401,
+            Self::Forbidden | Self::OriginNotAllowed => 403,
             Self::NotFound | Self::UnknownLocation | Self::UnknownMessage => 404,
             Self::MethodNotAllowed => 405,
             Self::LocationDisconnected | Self::MessageIdConflict => 409,
             Self::TooLarge => 413,
+            Self::UrlTooLong => 414,
             Self::Rejected => 422,
+            Self::UpgradeRequired => 426,
+            Self::TooManyRequests => 429,
+            Self::HeaderTooLarge => 431,
             Self::Internal | Self::NotConfigured => 500,
             Self::Unavailable => 503,
         }
@@ -59,6 +76,8 @@ impl Code {
             Self::MalformedJson => "malformed_json",
             Self::InvalidFields => "invalid_fields",
             Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::OriginNotAllowed => "origin_not_allowed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownLocation => "unknown_location",
@@ -66,6 +85,10 @@ impl Code {
             Self::LocationDisconnected => "location_disconnected",
             Self::MessageIdConflict => "message_id_conflict",
             Self::TooLarge => "too_large",
+            Self::UrlTooLong => "url_too_long",
+            Self::HeaderTooLarge => "header_too_large",
+            Self::TooManyRequests => "too_many_requests",
+            Self::UpgradeRequired => "upgrade_required",
             Self::Rejected => "rejected",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
@@ -78,6 +101,8 @@ impl Code {
             Self::MalformedJson => "The body is not a JSON object",
             Self::InvalidFields => "Fields are missing or wrong",
             Self::Unauthorized => "Not authorized",
+            Self::Forbidden => "The session is for something else",
+            Self::OriginNotAllowed => "Pages of this origin may not do that",
             Self::NotFound => "There is no such route",
             Self::MethodNotAllowed => "The route does not take this method",
             Self::UnknownLocation => "The location is not connected",
@@ -85,6 +110,10 @@ impl Code {
             Self::LocationDisconnected => "The app was uninstalled from the location",
             Self::MessageIdConflict => "The messageId was used for another message",
             Self::TooLarge => "Too large",
+            Self::UrlTooLong => "The URL is too long",
+            Self::HeaderTooLarge => "A header is too long",
+            Self::TooManyRequests => "Too many messages in too short a time",
+            Self::UpgradeRequired => "The route is a WebSocket",
             Self::Rejected => "GHL refused it for good",
             Self::Unavailable => "Not now, repeat it",
             Self::Internal => "An error of our own",

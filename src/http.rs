@@ -2,6 +2,7 @@
 //!
 //! Not a client: nothing here performs anything.
 
+use crate::secret::masked;
 use crate::wire::{choice, record};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -87,14 +88,18 @@ impl Response {
         Self::text(status, "application/json", body.to_string())
     }
 
-    /// A response of any media type.
+    /// A response of any media type. It is what it says it is, and for whoever asked alone: it is
+    /// not sniffed, and no cache keeps it.
     pub fn text(status: u16, media_type: &str, body: String) -> Self {
         let response = Self {
             status,
             headers: BTreeMap::new(),
             body,
         };
-        response.header("content-type", media_type)
+        response
+            .header("content-type", media_type)
+            .header("x-content-type-options", "nosniff")
+            .header("cache-control", "no-store")
     }
 
     /// The response with one more header.
@@ -129,7 +134,7 @@ impl Outcome {
         match self {
             Self::Answered(response) => format!("status {}", response.status),
             Self::TimedOut => "no answer in time".into(),
-            Self::Dropped { message } => format!("connection failed: {message}"),
+            Self::Dropped { message } => format!("connection failed: {}", masked(message)),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! vCX backend ──/push-message──▶ edge ──▶ location ──Output::Call──▶ GHL
 //! GHL ─────────/webhook────────▶ edge ──▶ location ──Output::Call──▶ vCX backend
+//! browser ─────/events─────────▶ edge ──▶ location ──Output::Send──▶ browser
 //!                                            │
 //!                                          SQLite
 //! ```
@@ -13,8 +14,11 @@
 //! - [`edge`]: what the stateless Worker decides: who may ask, and which location it concerns.
 //! - [`location`]: the transition function. What happened goes in, what to do comes out, all
 //!   state is in the database ([`store`]).
-//! - [`ghl`] and [`vcx`]: the two wires; [`map`]: one beside the other.
-//! - [`token`]: the life of tokens; [`seal`]: tokens at rest; [`signature`]: who signed what.
+//! - [`ghl`] and [`vcx`]: the two wires; [`map`]: one beside the other; [`public_url`]: which URLs
+//!   may go from one to the other.
+//! - [`token`]: the life of tokens; [`seal`]: tokens at rest; [`signature`]: who signed what;
+//!   [`session`]: who a browser speaks for.
+//! - [`npm`]: what vCX's own code gets of all this, beside the Worker.
 //! - `wasm`: the only module that knows JavaScript.
 //!
 //! Nothing here reads a clock, draws random numbers or opens a connection: the host hands in the
@@ -28,8 +32,11 @@ pub mod ghl;
 pub mod http;
 pub mod location;
 pub mod map;
+pub mod npm;
+pub mod public_url;
 pub mod seal;
 pub mod secret;
+pub mod session;
 pub mod settings;
 pub mod signature;
 pub mod store;

@@ -14,6 +14,7 @@ mod event;
 mod from_ghl;
 mod from_vcx;
 mod health;
+mod live;
 mod message;
 mod mirror;
 mod outbox;
@@ -25,6 +26,9 @@ mod turn;
 mod upkeep;
 pub mod work;
 
+pub use from_ghl::UNNAMED;
+pub use from_vcx::id_of;
+pub use live::{Cursor, Listen, PROTOCOL};
 pub use mirror::DIRECTORY;
 pub use rate::Rate;
 pub use turn::{Field, Kind, LastError, Location, Pulse};
@@ -83,6 +87,23 @@ pub enum Input {
         /// Whether.
         ok: bool,
     },
+    /// A live client's socket brought a frame.
+    Heard {
+        /// What is known of the socket.
+        cursor: Cursor,
+        /// The frame, if it is text.
+        text: Option<String>,
+    },
+    /// There may be news for a live client.
+    Flush {
+        /// What is known of the socket.
+        cursor: Cursor,
+    },
+    /// A live client's socket is closed.
+    Closed {
+        /// What was known of the socket.
+        cursor: Cursor,
+    },
     /// The time that [`Output::Wake`] named has come, or it is as good as any.
     Wake,
     /// The code trapped over an input; nothing of it was kept.
@@ -123,6 +144,11 @@ pub enum Ask {
         via: String,
         /// vCX's account.
         reference: Option<String>,
+    },
+    /// `GET /events`: a live client, its session verified. Answered by [`Output::Accept`].
+    Listen {
+        /// What it listens to.
+        listen: Listen,
     },
     /// `GET /locations/{id}`.
     Health,
@@ -190,6 +216,43 @@ pub enum Output {
         caller: String,
         /// The response.
         response: Response,
+    },
+    /// Give a caller a socket: one that has these tags, says these frames first, and keeps the
+    /// cursor for all that is fed about it.
+    Accept {
+        /// Who.
+        caller: String,
+        /// The answer that it comes with.
+        response: Response,
+        /// The socket's own tag, and its conversation's.
+        tags: Vec<String>,
+        /// What is known of it.
+        cursor: Cursor,
+        /// JSON, each.
+        frames: Vec<String>,
+    },
+    /// Say these frames to a socket, and keep its new cursor.
+    Send {
+        /// The socket's own tag.
+        socket: String,
+        /// What is known of it now.
+        cursor: Cursor,
+        /// JSON, each.
+        frames: Vec<String>,
+    },
+    /// Close a socket; nothing is to be fed about it any more.
+    Close {
+        /// The socket's own tag.
+        socket: String,
+        /// RFC 6455 §7.4, or ours.
+        code: u16,
+        /// A sentence.
+        reason: String,
+    },
+    /// Feed [`Input::Flush`] for each socket that has this tag.
+    Publish {
+        /// A conversation's.
+        tag: String,
     },
     /// Let a caller wait, and feed [`Input::Waited`] when it has for `millis`.
     Hold {
@@ -270,13 +333,34 @@ fn run(
     if !known && !turn.found_or_restored(feed.input)? {
         return Ok(turn.out);
     }
+    if !feed.input.is_live() {
+        turn.reseal()?;
+    }
     turn.take(feed.input)?;
-    if !turn.pulse.careful || matches!(feed.input, Input::Wake) {
+    if feed.input.is_live() {
+        // What a socket brings must not depend on what else is to be done, nor wait for KV.
+    } else if !turn.pulse.careful || matches!(feed.input, Input::Wake) {
         turn.dispatch()?;
     } else {
         turn.wake_at(feed.now);
     }
     turn.close()
+}
+
+impl Input {
+    /// Whether it is about a live client's socket.
+    fn is_live(&self) -> bool {
+        match self {
+            Self::Heard { .. } | Self::Flush { .. } | Self::Closed { .. } => true,
+            Self::Trapped { input } => input.is_live(),
+            Self::Started
+            | Self::Asked { .. }
+            | Self::Waited { .. }
+            | Self::Answered { .. }
+            | Self::Mirrored { .. }
+            | Self::Wake => false,
+        }
+    }
 }
 
 impl Turn<'_> {
@@ -295,6 +379,9 @@ impl Turn<'_> {
                 outcome,
             } => self.answered(call, *attempt, outcome),
             Input::Mirrored { key, rev, ok } => self.mirrored(key, *rev, *ok),
+            Input::Heard { cursor, text } => self.heard(cursor.clone(), text.as_deref()),
+            Input::Flush { cursor } => self.flush(cursor.clone()),
+            Input::Closed { cursor } => self.closed(cursor),
             Input::Wake => self.woken(),
             Input::Trapped { input } => self.trapped(input),
         }
@@ -318,6 +405,7 @@ impl Turn<'_> {
                 );
                 Ok(())
             }
+            Ask::Listen { listen } => self.listen(caller, listen),
             Ask::Health => self.health(caller),
             Ask::Replay { ids } => self.replay(caller, ids.as_deref()),
             Ask::Register { location_id } => self.register(caller, location_id),
@@ -353,6 +441,9 @@ choice!(Input {
     "waited" Waited { caller, item },
     "answered" Answered { call, attempt, outcome },
     "mirrored" Mirrored { key, rev, ok },
+    "heard" Heard { cursor, text },
+    "flush" Flush { cursor },
+    "closed" Closed { cursor },
     "wake" Wake,
     "trapped" Trapped { input },
 });
@@ -362,6 +453,7 @@ choice!(Ask {
     "status" Status { ask },
     "webhook" Webhook { webhook },
     "connect" Connect { grant, via, reference },
+    "listen" Listen { listen },
     "health" Health,
     "replay" Replay { ids },
     "register" Register { location_id },
@@ -373,6 +465,10 @@ choice!(Output {
     "call" Call { call, attempt, request, timeout_ms },
     "tell" Tell { call, attempt, object, ask, timeout_ms },
     "answer" Answer { caller, response },
+    "accept" Accept { caller, response, tags, cursor, frames },
+    "send" Send { socket, cursor, frames },
+    "close" Close { socket, code, reason },
+    "publish" Publish { tag },
     "hold" Hold { caller, item, millis },
     "wake" Wake { at },
     "mirror" Mirror { key, value, rev, listed },

@@ -14,6 +14,7 @@ use crate::ghl::webhook::Words;
 use crate::location::work::Message;
 use crate::store::Chat;
 use crate::vcx::Event;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// vCX's message for GHL's inbox; the contact is filled in by whoever knows it.
 pub fn to_ghl<'a>(message: &'a Message, provider_id: &'a str) -> InboxMessage<'a> {
@@ -50,14 +51,11 @@ pub fn direction(from_user: bool) -> &'static str {
     if from_user { "inbound" } else { "outbound" }
 }
 
-/// Milliseconds as ISO 8601, the way JavaScript writes it.
+/// Milliseconds as ISO 8601, the way JavaScript writes it; within the years 1970 to 9999.
 pub fn iso(millis: i64) -> String {
-    use time::macros::format_description;
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    let nanos = i128::from(millis) * 1_000_000;
-    time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .ok()
-        .and_then(|date| date.format(format).ok())
-        .unwrap_or_default()
+    let millis = millis.clamp(0, LAST_MILLI).unsigned_abs();
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis)).to_string()
 }
+
+/// The last one of the year 9999.
+const LAST_MILLI: i64 = 253_402_300_799_999;

@@ -85,8 +85,15 @@ impl SealKeys {
     /// Whether `record` names the key that seals today; if not, it is time to seal it anew. Does not
     /// open it.
     pub fn is_newest(&self, record: &str) -> bool {
-        Record::parse(record).is_some_and(|record| record.key == self.newest.id)
+        key_id(record) == Some(&self.newest.id)
     }
+}
+
+/// The id of the key that a record names.
+pub fn key_id(record: &str) -> Option<&str> {
+    let (version, rest) = record.split_once('.')?;
+    let (id, _) = rest.split_once('.')?;
+    (version == VERSION && is_id(id)).then_some(id)
 }
 
 /// Why a record does not open.

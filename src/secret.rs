@@ -7,7 +7,6 @@ use std::fmt;
 
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine, alphabet};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -17,8 +16,14 @@ use subtle::{Choice, ConstantTimeEq};
 /// # use vcx_ghl::secret::Secret;
 /// assert_eq!(format!("{:?}", Secret::new("refresh-token")), "Secret(..)");
 /// ```
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+///
+/// Nor is there a `==`, which would take the longer the more is right:
+///
+/// ```compile_fail,E0369
+/// # use vcx_ghl::secret::Secret;
+/// let _ = Secret::new("mine") == Secret::new("yours");
+/// ```
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -37,6 +42,33 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// Words from outside, without what may be a secret in them: URLs, and whatever is longer than GHL's
+/// ids and has a digit in it, as codes, tokens and keys do.
+///
+/// ```
+/// # use vcx_ghl::secret::masked;
+/// let words = "redirect_uri https://a.test/cb does not fit code=5b3f7a9c2d1e4f60a8b7c6d5e4f3a2b1";
+/// assert_eq!(masked(words), "redirect_uri … does not fit code=…");
+/// ```
+pub fn masked(words: &str) -> String {
+    let mut masked = String::with_capacity(words.len());
+    let is_gap = |c: char| c.is_whitespace() || "\"'`<>()[]{},;".contains(c);
+    for word in words.split_inclusive(is_gap) {
+        let end = word.trim_end_matches(is_gap).len();
+        let (word, gap) = word.split_at(end);
+        if word.contains("://") || word.contains("%3A%2F%2F") {
+            masked.push('…');
+        } else {
+            for part in word.split_inclusive(['/', '?', '&', '=', ':']) {
+                let is_long = part.len() > ID_BYTES && part.bytes().any(|b| b.is_ascii_digit());
+                masked.push_str(if is_long { "…" } else { part });
+            }
+        }
+        masked.push_str(gap);
+    }
+    masked
 }
 
 /// The bearer keys that are accepted: one, or several while rotating. Holds only their digests.
@@ -184,6 +216,8 @@ fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
+/// GHL's ids have 20 or 24 characters.
+const ID_BYTES: usize = 24;
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD_LENIENT: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);

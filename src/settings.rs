@@ -2,6 +2,7 @@
 
 use crate::seal::SealKeys;
 use crate::secret::{Keyring, Secret};
+use crate::session::SessionKeys;
 use crate::signature::{GhlKeys, WebhookSecrets};
 use std::collections::BTreeMap;
 
@@ -33,6 +34,10 @@ pub struct Settings {
     pub api_keys: Keyring,
     /// `SEAL_KEYS`.
     pub seal_keys: SealKeys,
+    /// `SESSION_SECRET`; without it there are no browser sessions.
+    pub session_keys: Option<SessionKeys>,
+    /// `VCX_ALLOWED_ORIGINS`, as browsers write them.
+    pub allowed_origins: Vec<String>,
 }
 
 impl Settings {
@@ -80,6 +85,11 @@ impl Settings {
                 &mut wrong,
             )
         });
+        let session_keys = optional("SESSION_SECRET")
+            .and_then(|text| parsed("SESSION_SECRET", &text, SessionKeys::parse, &mut wrong));
+        let allowed_origins = optional("VCX_ALLOWED_ORIGINS")
+            .and_then(|text| parsed("VCX_ALLOWED_ORIGINS", &text, origins, &mut wrong))
+            .unwrap_or_default();
         let ghl_keys = match optional("GHL_PUBLIC_KEYS") {
             Some(text) => parsed("GHL_PUBLIC_KEYS", &text, GhlKeys::parse, &mut wrong),
             None => Some(GhlKeys::published()),
@@ -115,9 +125,16 @@ impl Settings {
                 webhook_secrets,
                 api_keys,
                 seal_keys,
+                session_keys,
+                allowed_origins,
             }),
             _ => Err(wrong),
         }
+    }
+
+    /// Whether a request with this `Origin` may come with a session; one without is no page's.
+    pub fn allows(&self, origin: Option<&str>) -> bool {
+        origin.is_none_or(|origin| self.allowed_origins.iter().any(|known| known == origin))
     }
 
     /// The app's id: `GHL_CLIENT_ID` up to its `-` (FACTS §1.1).
@@ -142,6 +159,49 @@ fn parsed<T, E: std::fmt::Display>(
             None
         }
     }
+}
+
+/// Origins as browsers send them (RFC 6454 §6.2), so that comparing texts is enough.
+fn origins(text: &str) -> Result<Vec<String>, String> {
+    let entries = (1..).zip(text.split(',').map(str::trim));
+    entries
+        .filter(|(_, origin)| !origin.is_empty())
+        .map(|(entry, origin)| match is_origin(origin) {
+            true => Ok(origin.to_owned()),
+            false => Err(format!(
+                "entry {entry} is not an origin as browsers send it: scheme://host[:port] in \
+                 lower case, without a path and without the scheme's own port"
+            )),
+        })
+        .collect()
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (rest, None),
+    };
+    let of = |text: &str, more: &[u8]| {
+        let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || more.contains(&b);
+        !text.is_empty() && text.bytes().all(known)
+    };
+    let is_host = match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        Some(address) => of(address, b":"),
+        None => of(host, b".-_"),
+    };
+    let is_port = port.is_none_or(|port| {
+        let written = port
+            .parse::<u16>()
+            .is_ok_and(|number| number.to_string() == port);
+        written && !matches!((scheme, port), ("http", "80") | ("https", "443"))
+    });
+    scheme.starts_with(|c: char| c.is_ascii_lowercase()) && of(scheme, b"+.-") && is_host && is_port
 }
 
 /// The names of all settings, for the host to read from its environment.

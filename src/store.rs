@@ -8,13 +8,15 @@
 //! | `location` | connecting, the token lifecycle | never, one row |
 //! | `pulse` | every turn that talked to anybody | never, one row |
 //! | `client` | pushes, contact resolution | `ContactDelete` empties its contact |
-//! | `chat` | the first push of a conversation | never |
+//! | `chat` | the first push of a conversation; each push of a browser counts in it | never |
 //! | `contact` | contact resolution, webhooks that re-key | `ContactDelete` |
 //! | `outbox` | everything that must be sent, and its result | 30 days after it was accepted; dead letters 60 |
 //! | `seen` | webhooks that took effect | after 30 days |
 //! | `mirror` | what KV is to hold and does not yet | when KV took it |
 //! | `trap` | items that brought the code down | with `seen` |
 //! | `member` | an agency's locations, in the agency's own object | never |
+//! | `feed` | what live clients are told, while there is a `SESSION_SECRET` | after 7 days; over 1,000 of a conversation |
+//! | `listener` | each socket that is open | when it closes, or its session ends |
 
 mod rows;
 
@@ -100,8 +102,8 @@ impl<'a> Store<'a> {
     /// Makes the tables. Only a connection or a restore calls it: the object of a location that
     /// is not ours stays empty.
     pub fn create(&self) -> Result<(), Fault> {
-        for statement in SCHEMA {
-            self.sql.exec(statement, &[])?;
+        for statement in SCHEMA.iter().chain(&LIVE_SCHEMA) {
+            self.run(statement, &[])?;
         }
         Ok(())
     }
@@ -125,6 +127,11 @@ impl<'a> Store<'a> {
             return Err(Fault(format!(
                 "its schema {schema} is newer than this code's"
             )));
+        }
+        if schema < SCHEMA_VERSION {
+            for statement in UPGRADE.iter().chain(&LIVE_SCHEMA) {
+                self.run(statement, &[])?;
+            }
         }
         Ok(Some((row.text(), row.maybe_text(), row.text())))
     }
@@ -217,6 +224,23 @@ impl<'a> Store<'a> {
         )
     }
 
+    /// When the minute began in which a chat's browser pushed last, and how often it has since.
+    pub fn pace(&self, chat_id: &str) -> Result<Option<(i64, i64)>, Fault> {
+        self.one(
+            "SELECT pace_from, pace FROM chat WHERE chat_id = ?",
+            args![chat_id],
+            |mut row| Ok((row.int(), row.int())),
+        )
+    }
+
+    /// Writes them.
+    pub fn put_pace(&self, chat_id: &str, from: i64, pushes: i64) -> Result<(), Fault> {
+        self.run(
+            "UPDATE chat SET pace_from = ?, pace = ? WHERE chat_id = ?",
+            args![from, pushes, chat_id],
+        )
+    }
+
     /// The chat of a client that was heard of last.
     pub fn latest_chat(&self, lane: &str) -> Result<Option<Chat>, Fault> {
         self.one(
@@ -260,14 +284,10 @@ impl<'a> Store<'a> {
 
     /// The clients that share a contact.
     pub fn lanes_of_contact(&self, contact_id: &str) -> Result<Vec<String>, Fault> {
-        let rows = self.sql.exec(
+        self.texts(
             "SELECT client_id FROM client WHERE contact_id = ?",
             args![contact_id],
-        )?;
-        Ok(rows
-            .into_iter()
-            .map(|row| rows::Row::new(row).text())
-            .collect())
+        )
     }
 
     // The outbox.
@@ -390,13 +410,16 @@ impl<'a> Store<'a> {
         Ok(Board::read(self.sql.exec(BOARD, &[])?))
     }
 
-    /// When the first of those that wait for something else than a slot has waited long enough.
+    /// When the first of those that wait for something else than a slot has waited long enough:
+    /// a session ends, what is kept for live clients is old (an hour later: it goes in batches).
     pub fn next_waiting(&self) -> Result<Option<i64>, Fault> {
         let rows = self.sql.exec(
             "SELECT min(due) FROM (
                 SELECT min(due) AS due FROM outbox WHERE stage = 'held' AND due IS NOT NULL
                 UNION ALL
-                SELECT min(due) FROM outbox WHERE stage = 'field' AND due IS NOT NULL)",
+                SELECT min(due) FROM outbox WHERE stage = 'field' AND due IS NOT NULL
+                UNION ALL SELECT min(expires) FROM listener
+                UNION ALL SELECT min(id) + 608400000 FROM feed)",
             &[],
         )?;
         Ok(rows
@@ -477,6 +500,19 @@ impl<'a> Store<'a> {
         };
         let mut row = rows::Row::new(row);
         Ok((row.int(), row.maybe_int()))
+    }
+
+    /// When the first of them is due that waits for nothing but the time; `events`: of those for
+    /// vCX alone.
+    pub fn next_due(&self, events: bool) -> Result<Option<i64>, Fault> {
+        let due = self.one(
+            "SELECT min(due) FROM outbox
+             WHERE open = 1 AND stage = class AND key <> 'field'
+               AND (class <> 'upkeep' OR key LIKE 'out:%') AND (class = 'event' OR ? = 0)",
+            args![i64::from(events)],
+            |mut row| Ok(row.maybe_int()),
+        )?;
+        Ok(due.flatten())
     }
 
     /// The dead letters, oldest first.
@@ -582,6 +618,127 @@ impl<'a> Store<'a> {
         )
     }
 
+    // What live clients are told.
+
+    /// Adds an event and returns its id: `least`, or one more than the newest. `agent_message` is
+    /// GHL's id, when an agent wrote.
+    pub fn add_event(
+        &self,
+        least: i64,
+        conversation: &str,
+        agent_message: Option<&str>,
+        body: &str,
+    ) -> Result<i64, Fault> {
+        let rows = self.sql.exec(
+            "INSERT INTO feed(id, conversation, agent_message, body)
+             VALUES (max(?, coalesce((SELECT max(id) FROM feed), 0) + 1), ?, ?, ?) RETURNING id",
+            args![least, conversation, agent_message, body],
+        )?;
+        let row = rows
+            .into_iter()
+            .next()
+            .ok_or_else(|| Fault("INSERT returned no row".into()))?;
+        Ok(rows::Row::new(row).int())
+    }
+
+    /// A conversation's events after an id, oldest first: ids and bodies.
+    pub fn events_after(
+        &self,
+        conversation: &str,
+        after: i64,
+        most: i64,
+    ) -> Result<Vec<(i64, String)>, Fault> {
+        let rows = self.sql.exec(
+            "SELECT id, body FROM feed WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?",
+            args![conversation, after, most],
+        )?;
+        let read = |row| {
+            let mut row = rows::Row::new(row);
+            (row.int(), row.text())
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// The ids of a conversation's events after one and up to another, with the ids of agents'
+    /// messages.
+    pub fn events_between(
+        &self,
+        conversation: &str,
+        after: i64,
+        to: i64,
+    ) -> Result<Vec<(i64, Option<String>)>, Fault> {
+        let rows = self.sql.exec(
+            "SELECT id, agent_message FROM feed
+             WHERE conversation = ? AND id > ? AND id <= ? ORDER BY id",
+            args![conversation, after, to],
+        )?;
+        let read = |row| {
+            let mut row = rows::Row::new(row);
+            (row.int(), row.maybe_text())
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// The newest event's id.
+    pub fn newest_event(&self) -> Result<Option<i64>, Fault> {
+        let rows = self.sql.exec("SELECT max(id) FROM feed", &[])?;
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|row| rows::Row::new(row).maybe_int()))
+    }
+
+    /// The oldest event of a conversation that is still given out, if there are as many as are
+    /// kept.
+    pub fn oldest_kept(&self, conversation: &str) -> Result<Option<i64>, Fault> {
+        self.one(
+            "SELECT id FROM feed WHERE conversation = ? ORDER BY id DESC LIMIT 1 OFFSET 999",
+            args![conversation],
+            |mut row| Ok(row.int()),
+        )
+    }
+
+    /// Deletes a conversation's events that are more than are kept.
+    pub fn trim_conversation(&self, conversation: &str) -> Result<(), Fault> {
+        self.run(
+            "DELETE FROM feed WHERE id IN (
+                SELECT id FROM feed WHERE conversation = ? ORDER BY id DESC LIMIT -1 OFFSET 1000)",
+            args![conversation],
+        )
+    }
+
+    /// Deletes some of the events before an id.
+    pub fn trim_events(&self, before: i64) -> Result<(), Fault> {
+        self.run(
+            "DELETE FROM feed WHERE id IN (SELECT id FROM feed WHERE id < ? ORDER BY id LIMIT 500)",
+            args![before],
+        )
+    }
+
+    /// Notes that a socket is open, and until when it may be.
+    pub fn add_listener(&self, socket: &str, expires: i64) -> Result<(), Fault> {
+        self.run(
+            "INSERT INTO listener(expires, socket) VALUES (?, ?)",
+            args![expires, socket],
+        )
+    }
+
+    /// A socket is closed.
+    pub fn remove_listener(&self, socket: &str, expires: i64) -> Result<(), Fault> {
+        self.run(
+            "DELETE FROM listener WHERE expires = ? AND socket = ?",
+            args![expires, socket],
+        )
+    }
+
+    /// Takes out the sockets whose time is over.
+    pub fn expired_listeners(&self, now: i64) -> Result<Vec<String>, Fault> {
+        self.texts(
+            "DELETE FROM listener WHERE expires <= ? RETURNING socket",
+            args![now],
+        )
+    }
+
     // An agency's locations.
 
     /// Adds a location to an agency; whether that is news.
@@ -594,13 +751,7 @@ impl<'a> Store<'a> {
 
     /// An agency's locations.
     pub fn members(&self) -> Result<Vec<String>, Fault> {
-        let rows = self
-            .sql
-            .exec("SELECT location_id FROM member ORDER BY location_id", &[])?;
-        Ok(rows
-            .into_iter()
-            .map(|row| rows::Row::new(row).text())
-            .collect())
+        self.texts("SELECT location_id FROM member ORDER BY location_id", &[])
     }
 
     /// Deletes some of what is older than `before`; whether there may be more.
@@ -634,6 +785,14 @@ impl<'a> Store<'a> {
             .transpose()
     }
 
+    fn texts(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<String>, Fault> {
+        let rows = self.sql.exec(sql, args)?;
+        Ok(rows
+            .into_iter()
+            .map(|row| rows::Row::new(row).text())
+            .collect())
+    }
+
     fn numbers(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<i64>, Fault> {
         let rows = self.sql.exec(sql, args)?;
         Ok(rows
@@ -645,7 +804,7 @@ impl<'a> Store<'a> {
 
 /// Later than any time: the largest integer that a Durable Object binds exactly.
 pub const NEVER: i64 = (1 << 53) - 1;
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Rows that one trim takes from one table; [`TRIM`] has the same number in its text.
 const TRIM_ROWS: i64 = 500;
 
@@ -662,10 +821,12 @@ const SCHEMA: [&str; 17] = [
         sent TEXT NOT NULL, wanted TEXT NOT NULL, last_date INTEGER NOT NULL, said TEXT,
         heard TEXT, echoes INTEGER NOT NULL, echo_at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE INDEX client_contact ON client(contact_id) WHERE contact_id IS NOT NULL",
-    // `heard_at`: when it last became the chat that its contact's replies go to.
+    // `heard_at`: when it last became the chat that its contact's replies go to. `pace_from`,
+    // `pace`: pushes of browsers since the minute began.
     "CREATE TABLE chat (
         chat_id TEXT PRIMARY KEY, client_id TEXT NOT NULL, lane TEXT NOT NULL,
-        heard_at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        heard_at INTEGER NOT NULL, pace_from INTEGER NOT NULL DEFAULT 0,
+        pace INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID",
     "CREATE INDEX chat_lane ON chat(lane, heard_at)",
     // `chat_id`: the chat with the latest accepted push of the visitor, where replies go.
     "CREATE TABLE contact (
@@ -694,6 +855,26 @@ const SCHEMA: [&str; 17] = [
         key TEXT PRIMARY KEY, value TEXT NOT NULL, rev INTEGER NOT NULL, due INTEGER NOT NULL,
         tries INTEGER NOT NULL, sent_at INTEGER) STRICT, WITHOUT ROWID",
     "CREATE TABLE member (location_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+];
+
+const LIVE_SCHEMA: [&str; 3] = [
+    // `id`: about when, in milliseconds, and growing; as the row's own number it is the second
+    // column of the index, too. `agent_message`: GHL's id, when it is an
+    // agent's message. `body`: JSON without the id.
+    "CREATE TABLE feed (
+        id INTEGER PRIMARY KEY, conversation TEXT NOT NULL, agent_message TEXT,
+        body TEXT NOT NULL) STRICT",
+    "CREATE INDEX feed_conversation ON feed(conversation)",
+    "CREATE TABLE listener (
+        expires INTEGER NOT NULL, socket TEXT NOT NULL, PRIMARY KEY (expires, socket))
+        STRICT, WITHOUT ROWID",
+];
+
+/// What makes the tables of schema 1 those of schema 2, beside [`LIVE_SCHEMA`].
+const UPGRADE: [&str; 3] = [
+    "ALTER TABLE chat ADD COLUMN pace_from INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE chat ADD COLUMN pace INTEGER NOT NULL DEFAULT 0",
+    "UPDATE location SET schema = 2",
 ];
 
 /// For each stage that is ready the first few by time, and what is with the host. A Durable Object

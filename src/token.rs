@@ -307,6 +307,20 @@ impl Lifecycle {
         matches!(self, Self::Gone { .. })
     }
 
+    /// When the call that is under way was sent.
+    pub fn sent_at(&self) -> Option<i64> {
+        match self {
+            Self::Refreshing { sent_at, .. }
+            | Self::Minting { sent_at }
+            | Self::Reconnecting { sent_at, .. } => Some(*sent_at),
+            Self::Fresh
+            | Self::Due { .. }
+            | Self::Paused(_)
+            | Self::NeedsReconnect { .. }
+            | Self::Gone { .. } => None,
+        }
+    }
+
     /// When [`Event::Tick`] next changes something.
     pub fn next_tick(&self, refresh_at: i64) -> Option<i64> {
         match self {

@@ -3,9 +3,12 @@
 
 use crate::error::{Code, FieldError, Problem};
 use crate::ghl::Details;
+use crate::public_url::is_public;
+use crate::session::Session;
 use crate::wire::{choice, record};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::mem::discriminant;
 
 /// `POST /push-message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub struct Push {
     pub details: Details,
     /// URLs.
     pub attachments: Vec<String>,
+    /// Whether a browser sent it, with a session.
+    pub by_session: bool,
 }
 
 /// `POST /contact`.
@@ -52,6 +57,8 @@ pub struct StatusAsk {
     pub status: Status,
     /// Why it failed.
     pub error: Option<String>,
+    /// The only chat whose messages it may be about, when a session's browser sent it.
+    pub only_chat: Option<String>,
 }
 
 /// How far an agent's message got. The order is the order of progress: a failure can still turn
@@ -202,8 +209,31 @@ pub enum Direction {
 impl Push {
     /// Parses a body.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let object = object(body)?;
-        let mut fields = Fields::new(&object);
+        Self::read(&object(body)?, false)
+    }
+
+    /// Parses a browser's body: what the session says is not for the browser to say.
+    pub fn parse_by(session: &Session, body: &[u8]) -> Result<Self, Problem> {
+        let mut object = object(body)?;
+        let owned = [
+            ("locationId", session.location_id.as_str().into()),
+            ("clientId", session.client_id.as_str().into()),
+            ("vcxConversationId", session.conversation.as_str().into()),
+            ("fromUser", true.into()),
+        ];
+        own(&mut object, &owned)?;
+        for (name, claim) in [
+            ("name", &session.name),
+            ("email", &session.email),
+            ("phone", &session.phone),
+        ] {
+            object.insert(name.into(), claim.as_deref().into());
+        }
+        Self::read(&object, true)
+    }
+
+    fn read(object: &Map<String, Value>, by_session: bool) -> Result<Self, Problem> {
+        let mut fields = Fields::new(object);
         let push = Self {
             location_id: fields.id("locationId", ID),
             client_id: fields.id("clientId", CLIENT_ID),
@@ -214,6 +244,7 @@ impl Push {
             message_id: fields.optional("messageId", ID),
             details: fields.details(),
             attachments: fields.attachments(),
+            by_session,
         };
         if push.body.len() > TEXT {
             return Err(Problem::new(Code::TooLarge, "body is over 64 KB of UTF-8"));
@@ -242,8 +273,19 @@ impl ContactAsk {
 impl StatusAsk {
     /// Parses a body.
     pub fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let object = object(body)?;
-        let mut fields = Fields::new(&object);
+        Self::read(&object(body)?, None)
+    }
+
+    /// Parses a browser's body.
+    pub fn parse_by(session: &Session, body: &[u8]) -> Result<Self, Problem> {
+        let mut object = object(body)?;
+        let owned = [("locationId", session.location_id.as_str().into())];
+        own(&mut object, &owned)?;
+        Self::read(&object, Some(session.conversation.clone()))
+    }
+
+    fn read(object: &Map<String, Value>, only_chat: Option<String>) -> Result<Self, Problem> {
+        let mut fields = Fields::new(object);
         let status = match fields.object.get("status").and_then(Value::as_str) {
             Some("delivered") => Status::Delivered,
             Some("read") => Status::Read,
@@ -258,6 +300,7 @@ impl StatusAsk {
             message_id: fields.id("messageId", ID),
             status,
             error: fields.optional("error", ERROR),
+            only_chat,
         };
         fields.finish(ask)
     }
@@ -297,30 +340,65 @@ pub fn is_id(id: &str, most: usize) -> bool {
     !id.is_empty() && id.chars().count() <= most && !id.chars().any(char::is_control)
 }
 
-fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+/// A body that is a JSON object.
+pub(crate) fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     let malformed = |detail: String| Problem::new(Code::MalformedJson, detail);
-    match serde_json::from_slice(body) {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| malformed(format!("the body is not UTF-8: {error}")))?;
+    match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(malformed("the body is JSON, but not an object".into())),
         Err(error) => Err(malformed(format!("the body is not JSON: {error}"))),
     }
 }
 
+/// Fills in what a session owns; a body that says otherwise is refused. What is of another type
+/// altogether is left to be called wrong.
+fn own(object: &mut Map<String, Value>, owned: &[(&str, Value)]) -> Result<(), Problem> {
+    let mut errors = Vec::new();
+    for (name, value) in owned {
+        match object.get(*name) {
+            None | Some(Value::Null) => {
+                object.insert((*name).to_owned(), value.clone());
+            }
+            Some(said) if said != value && discriminant(said) == discriminant(value) => {
+                errors.push(FieldError {
+                    field: (*name).to_owned(),
+                    message: "is not the session's".into(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(naming(Code::Forbidden, "not the session's", errors))
+}
+
+/// A problem with fields.
+fn naming(code: Code, what: &str, errors: Vec<FieldError>) -> Problem {
+    let names: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+    let mut problem = Problem::new(code, format!("{what}: {}", names.join(", ")));
+    problem.errors = errors;
+    problem
+}
+
 /// Reads fields and collects what is wrong with them, so that one answer names all.
-struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     object: &'a Map<String, Value>,
     errors: Vec<FieldError>,
 }
 
 impl<'a> Fields<'a> {
-    fn new(object: &'a Map<String, Value>) -> Self {
+    pub(crate) fn new(object: &'a Map<String, Value>) -> Self {
         Self {
             object,
             errors: Vec::new(),
         }
     }
 
-    fn wrong(&mut self, field: impl Into<String>, message: impl Into<String>) {
+    pub(crate) fn wrong(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.errors.push(FieldError {
             field: field.into(),
             message: message.into(),
@@ -331,22 +409,14 @@ impl<'a> Fields<'a> {
         self.errors.iter().any(|error| error.field == field)
     }
 
-    fn finish<T>(self, value: T) -> Result<T, Problem> {
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, Problem> {
         if self.errors.is_empty() {
             return Ok(value);
         }
-        let names: Vec<&str> = self
-            .errors
-            .iter()
-            .map(|error| error.field.as_str())
-            .collect();
-        let detail = format!("missing or wrong: {}", names.join(", "));
-        let mut problem = Problem::new(Code::InvalidFields, detail);
-        problem.errors = self.errors;
-        Err(problem)
+        Err(naming(Code::InvalidFields, "missing or wrong", self.errors))
     }
 
-    fn id(&mut self, name: &str, most: usize) -> String {
+    pub(crate) fn id(&mut self, name: &str, most: usize) -> String {
         let value = self.optional(name, most);
         if value.is_none() && !self.is_wrong(name) {
             self.wrong(name, "is missing");
@@ -354,7 +424,7 @@ impl<'a> Fields<'a> {
         value.unwrap_or_default()
     }
 
-    fn optional(&mut self, name: &str, most: usize) -> Option<String> {
+    pub(crate) fn optional(&mut self, name: &str, most: usize) -> Option<String> {
         match self.object.get(name) {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if is_id(text, most) => Some(text.clone()),
@@ -385,7 +455,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn details(&mut self) -> Details {
+    pub(crate) fn details(&mut self) -> Details {
         Details {
             name: self.blank_or("name", DETAIL),
             email: self.blank_or("email", DETAIL),
@@ -472,7 +542,7 @@ impl<'a> Fields<'a> {
         let mut urls = Vec::with_capacity(list.len());
         for (at, value) in list.iter().enumerate() {
             match value.as_str() {
-                Some(url) if is_public_url(url) => urls.push(url.to_owned()),
+                Some(url) if is_public(url) => urls.push(url.to_owned()),
                 Some(_) | None => {
                     self.wrong(format!("attachments[{at}]"), "must be a public https URL");
                 }
@@ -482,25 +552,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// GHL fetches attachments itself, from its own network: what is passed on is https.
-fn is_public_url(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("https://") else {
-        return false;
-    };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    !host.is_empty()
-        && url.len() <= URL
-        && !url.chars().any(|c| c.is_whitespace() || c.is_control())
-}
-
 /// Characters in most ids.
 pub const ID: usize = 128;
 /// Characters in a `clientId`: GHL's search takes no longer value (FACTS §2.4).
 pub const CLIENT_ID: usize = 75;
-const DETAIL: usize = 256;
+/// Characters in a name, an e-mail address, a phone number.
+pub const DETAIL: usize = 256;
 const ERROR: usize = 1_000;
 const TEXT: usize = 64 * 1024;
-const URL: usize = 2_048;
 const ATTACHMENTS: usize = 100;
 /// The latest time that JavaScript's `Date` can hold.
 const LATEST: i64 = 8_640_000_000_000_000;
@@ -514,7 +573,8 @@ record!(Push {
     timestamp,
     message_id,
     details,
-    attachments
+    attachments,
+    by_session
 });
 record!(ContactAsk {
     location_id,
@@ -525,7 +585,8 @@ record!(StatusAsk {
     location_id,
     message_id,
     status,
-    error
+    error,
+    only_chat
 });
 choice!(Status {
     "pending" Pending,

@@ -3,10 +3,11 @@
 use crate::edge::{self, BODY_LIMIT, Brought, Configured, Incoming, Then};
 use crate::error::{Code, Fault, Problem};
 use crate::location::{self, Feed, Input, Rollback};
+use crate::npm::{self, Refusal};
 use crate::settings::{NAMES, Settings};
 use crate::store::{Cell, Sql, Value};
-use crate::wire::Wire;
-use js_sys::{Array, Error, Object, Reflect};
+use crate::wire::{self, Wire};
+use js_sys::{Array, Error, JSON, Object, Reflect};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -58,21 +59,40 @@ pub fn route(
     let headers = request.headers();
     let header = |name: &str| headers.get(name).ok().flatten();
     let (method, url) = (request.method(), request.url());
-    let (authorization, signature, cookie) = (
+    let (authorization, signature, cookie, origin) = (
         header("authorization"),
         header("x-ghl-signature"),
         header("cookie"),
+        header("origin"),
     );
+    let upgrade = header("upgrade");
+    let protocols = upgrade
+        .as_ref()
+        .and_then(|_| header("sec-websocket-protocol"));
     let incoming = Incoming {
         method: &method,
         url: &url,
         authorization: authorization.as_deref(),
         signature: signature.as_deref(),
         cookie: cookie.as_deref(),
+        origin: origin.as_deref(),
+        upgrade: upgrade.as_deref(),
+        protocols: protocols.as_deref(),
         body: body.as_deref(),
     };
     let step = edge::route(&incoming, &*configured()?, now as i64, &mut entropy);
     to_js(&step)
+}
+
+/// The headers that the answer to a page's request needs, beside its own.
+#[wasm_bindgen(js_name = sharedWith)]
+pub fn shared_with(request: &web_sys::Request) -> Result<JsValue, JsValue> {
+    let origin = request.headers().get("origin").ok().flatten();
+    to_js(&edge::shared_with(
+        &request.url(),
+        origin.as_deref(),
+        &*configured()?,
+    ))
 }
 
 /// Goes on with what a step brought.
@@ -136,6 +156,63 @@ pub fn internal() -> Result<JsValue, JsValue> {
     to_js(&Problem::new(Code::Internal, "nothing was stored; it is safe to repeat").response())
 }
 
+/// [`npm::normalize_push`]
+#[wasm_bindgen(js_name = normalizePush)]
+pub fn normalize_push(push: &str) -> Result<String, JsValue> {
+    npm::normalize_push(push).map_err(thrown)
+}
+
+/// [`npm::normalize_contact`]
+#[wasm_bindgen(js_name = normalizeContact)]
+pub fn normalize_contact(ask: &str) -> Result<String, JsValue> {
+    npm::normalize_contact(ask).map_err(thrown)
+}
+
+/// [`npm::normalize_status`]
+#[wasm_bindgen(js_name = normalizeStatus)]
+pub fn normalize_status(ask: &str) -> Result<String, JsValue> {
+    npm::normalize_status(ask).map_err(thrown)
+}
+
+/// [`npm::to_ghl`]
+#[wasm_bindgen(js_name = toGhl)]
+pub fn to_ghl(push: &str, context: &str, now: f64) -> Result<String, JsValue> {
+    npm::to_ghl(push, context, now as i64).map_err(thrown)
+}
+
+/// [`npm::to_vcx`]
+#[wasm_bindgen(js_name = toVcx)]
+pub fn to_vcx(webhook: &str, context: &str, now: f64) -> Result<String, JsValue> {
+    npm::to_vcx(webhook, context, now as i64).map_err(thrown)
+}
+
+/// [`npm::verify_ghl_webhook`]
+#[wasm_bindgen(js_name = verifyGhlWebhook)]
+pub fn verify_ghl_webhook(
+    body: &[u8],
+    signature: Option<String>,
+    keys: Option<String>,
+) -> Result<(), JsValue> {
+    npm::verify_ghl_webhook(body, signature.as_deref(), keys.as_deref()).map_err(thrown)
+}
+
+/// [`npm::verify_event`]
+#[wasm_bindgen(js_name = verifyEvent)]
+pub fn verify_event(headers: &str, body: &[u8], secret: &str, now: f64) -> Result<(), JsValue> {
+    npm::verify_event(headers, body, secret, now as i64).map_err(thrown)
+}
+
+/// [`npm::create_session`]
+#[wasm_bindgen(js_name = createSession)]
+pub fn create_session(ask: &str, secret: &str, now: f64) -> Result<String, JsValue> {
+    npm::create_session(ask, secret, now as i64).map_err(thrown)
+}
+
+/// A refusal as JSON; the package makes an error of it.
+fn thrown(refusal: Refusal) -> JsValue {
+    refusal.json().into()
+}
+
 struct HostSql<'a>(&'a Database);
 
 impl Sql for HostSql<'_> {
@@ -194,8 +271,9 @@ fn to_js(value: &impl Wire) -> Result<JsValue, JsValue> {
 
 /// JavaScript's value as ours.
 fn from_js<T: Wire>(value: JsValue) -> Result<T, JsValue> {
-    let value: serde_json::Value = serde_wasm_bindgen::from_value(value)?;
-    T::read(value).map_err(|error| Error::new(&error.to_string()).into())
+    // As text: one call of the host for the whole value, and no second reader in the WASM.
+    let text = String::from(JSON::stringify(&value)?);
+    wire::parse(&text).map_err(|error| Error::new(&error.to_string()).into())
 }
 
 /// The platform's random numbers.

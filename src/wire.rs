@@ -281,18 +281,19 @@ impl<T: Wire> Wire for Vec<T> {
 
 impl<T: Wire> Wire for BTreeMap<String, T> {
     fn write(&self) -> Value {
-        Value::Object(
-            self.iter()
-                .map(|(name, value)| (name.clone(), value.write()))
-                .collect(),
-        )
+        let mut map = Map::new();
+        for (name, value) in self {
+            map.insert(name.clone(), value.write());
+        }
+        Value::Object(map)
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
-        let map = object(value, "an object")?;
-        map.into_iter()
-            .map(|(name, value)| Ok((name, T::read(value)?)))
-            .collect()
+        let mut read = BTreeMap::new();
+        for (name, value) in object(value, "an object")? {
+            read.insert(name, T::read(value)?);
+        }
+        Ok(read)
     }
 }
 

@@ -16,12 +16,21 @@ test('the module exports the seam, and no more', () => {
   assert.deepEqual(own, [
     'bodyLimit',
     'configure',
+    'createSession',
     'handle',
     'internal',
+    'normalizeContact',
+    'normalizePush',
+    'normalizeStatus',
     'proceed',
     'route',
     'settingNames',
+    'sharedWith',
+    'toGhl',
+    'toVcx',
     'unavailable',
+    'verifyEvent',
+    'verifyGhlWebhook',
   ]);
 });
 

@@ -13,13 +13,16 @@ use vcx_ghl::location::Ask;
 use vcx_ghl::settings::Settings;
 use vcx_ghl::signature::verify_state;
 
-const ROUTES: [(&str, &str); 11] = [
+/// As long as GHL's.
+const CODE: &str = "5b3f7a9c2d1e4f60a8b7c6d5e4f3a2b10c9d8e7f";
+const ROUTES: [(&str, &str); 12] = [
     ("GET", "/install"),
     ("GET", "/auth/callback"),
     ("POST", "/contact"),
     ("POST", "/push-message"),
     ("POST", "/message-status"),
     ("POST", "/webhook"),
+    ("GET", "/events"),
     ("GET", "/locations"),
     ("GET", "/locations/loc-1"),
     ("POST", "/locations/loc-1/replay"),
@@ -615,6 +618,61 @@ fn an_unsigned_or_badly_signed_webhook_is_401_without_detail() {
     }
 }
 
+/// What nobody has signed is not even looked at, so that only GHL can hand our parser anything.
+#[test]
+fn a_webhook_is_verified_before_it_is_read() {
+    let unsigned = |body: &[u8]| response(&anonymous("POST", "/webhook", body)).clone();
+    let wrong = sign("another body");
+    let badly = |body: &[u8]| {
+        let signature = Some(wrong.as_str());
+        let incoming = incoming("POST", "/webhook", body);
+        response(&route(&Incoming {
+            signature,
+            ..incoming
+        }))
+        .clone()
+    };
+    let deep = "[".repeat(100_000);
+    let foreign = delivery("con-1", "m", "Hi")
+        .to_string()
+        .replace("loc-1", "loc-2");
+    let bodies: [&[u8]; 6] = [
+        b"",
+        b"not json",
+        b"\xff",
+        b"null",
+        deep.as_bytes(),
+        foreign.as_bytes(),
+    ];
+    let expected = unsigned(b"{}");
+    assert_eq!(expected.status, 401);
+    for body in bodies {
+        assert_eq!(unsigned(body), expected);
+        assert_eq!(badly(body), expected);
+    }
+}
+
+#[test]
+fn while_ghl_rotates_each_of_its_keys_is_accepted_until_it_is_taken_away() {
+    let next = "TZYPR9JaClkwxjXJqbZIX1Ge3L6y4SsJHlsx8hz2Uzo=";
+    let body = delivery("con-1", "m", "Hi").to_string();
+    let signature = sign(&body);
+    let incoming = Incoming {
+        signature: Some(signature.as_str()),
+        ..incoming("POST", "/webhook", body.as_bytes())
+    };
+    let today = settings(&[])["GHL_PUBLIC_KEYS"].clone();
+    for (keys, is_taken) in [
+        (format!("{next},{today}"), true),
+        (format!("{today}, {next}"), true),
+        (next.to_owned(), false),
+    ] {
+        let configured = Settings::parse(&settings(&[("GHL_PUBLIC_KEYS", &keys)]));
+        let step = route_with(&incoming, &configured);
+        assert_eq!(matches!(step, Step::Ask { .. }), is_taken, "{keys}");
+    }
+}
+
 #[test]
 fn one_changed_byte_is_a_bad_signature() {
     let body = delivery("con-1", "m", "Hi").to_string();
@@ -685,10 +743,30 @@ fn a_signed_webhook_goes_to_the_object_it_is_about() {
 
 #[test]
 fn a_signed_webhook_of_another_app_has_no_effect() {
-    for app in ["app2", "app1-key1", "APP1"] {
-        let mut body = delivery("con-1", "m", "Hi");
-        merge(&mut body, json!({ "appId": app }));
-        without_effect(&body.to_string(), "webhook_of_another_app");
+    let bodies = [
+        json!({ "type": "UNINSTALL", "locationId": LOCATION }),
+        json!({ "type": "UNINSTALL", "companyId": "company-1" }),
+        json!({ "type": "INSTALL", "locationId": LOCATION, "companyId": "company-1" }),
+        json!({ "type": "ContactDelete", "locationId": LOCATION, "id": "con-1" }),
+        json!({ "type": "message.incoming", "data": { "locationId": LOCATION } }),
+        delivery("con-1", "m", "Hi"),
+    ];
+    let apps = [
+        json!("app2"),
+        json!("app1-key1"),
+        json!("APP1"),
+        json!(" app1"),
+        json!(7),
+        json!(["app1"]),
+        json!({ "app1": true }),
+        json!(false),
+    ];
+    for body in bodies {
+        for app in &apps {
+            let mut body = body.clone();
+            merge(&mut body, json!({ "appId": app }));
+            without_effect(&body.to_string(), "webhook_of_another_app");
+        }
     }
     let mut ours = delivery("con-1", "m", "Hi");
     merge(&mut ours, json!({ "appId": "app1" }));
@@ -814,7 +892,7 @@ fn two_installations_have_two_states() {
 #[test]
 fn a_callback_exchanges_the_code() {
     let state = a_state();
-    let url = format!("/auth/callback?code=code-1&state={state}");
+    let url = format!("/auth/callback?code={CODE}&state={state}");
     let step = anonymous("GET", &url, b"");
     let Step::Fetch {
         request,
@@ -827,7 +905,7 @@ fn a_callback_exchanges_the_code() {
     assert_eq!(request.label(), "POST /oauth/token");
     let form = pairs(request.body.as_deref().unwrap());
     assert_eq!(form["grant_type"], "authorization_code");
-    assert_eq!(form["code"], "code-1");
+    assert_eq!(form["code"], CODE);
     assert_eq!(form["client_id"], "app1-key1");
     assert_eq!(form["client_secret"], "client-secret");
     assert_eq!(form["redirect_uri"], "https://sync.test/auth/callback");
@@ -848,18 +926,21 @@ fn a_cookie_will_do_where_ghl_does_not_bring_the_state_back() {
             other => panic!("{other:?}"),
         }
     };
-    let then = with_cookie(&cookie, "/auth/callback?code=c");
+    let then = with_cookie(&cookie, &format!("/auth/callback?code={CODE}"));
     assert_eq!(then, exchanged("install", Some("acme")));
-    let then = with_cookie(&cookie, "/auth/callback?code=c&state=");
+    let then = with_cookie(&cookie, &format!("/auth/callback?code={CODE}&state="));
     assert_eq!(then, exchanged("install", Some("acme")));
     // A cookie that does not verify is as good as none.
-    let then = with_cookie("vcx_ghl_state=forged.state", "/auth/callback?code=c");
+    let then = with_cookie(
+        "vcx_ghl_state=forged.state",
+        &format!("/auth/callback?code={CODE}"),
+    );
     assert_eq!(then, exchanged("marketplace", None));
 }
 
 #[test]
 fn without_state_and_cookie_it_is_a_marketplace_installation() {
-    let step = anonymous("GET", "/auth/callback?code=c", b"");
+    let step = anonymous("GET", &format!("/auth/callback?code={CODE}"), b"");
     let Step::Fetch { then, .. } = step else {
         panic!("{step:?}")
     };
@@ -1194,7 +1275,7 @@ fn a_location_s_health_has_all_of_its_members() {
         "reasons": [],
         "token": { "expiresAt": START + 86_399_000, "refreshedAt": START },
         "traffic": { "lastWebhookAt": START, "lastToGhlAt": START, "lastToVcxAt": START },
-        "queue": { "depth": 0, "oldestAt": null },
+        "queue": { "depth": 0, "oldestAt": null, "nextTryAt": null },
         "rate": { "max": 100, "intervalMs": 10_000, "remaining": null, "dailyRemaining": null },
         "deadLetters": [],
         "lastError": null,
@@ -1280,6 +1361,7 @@ fn exchanged(via: &str, reference: Option<&str>) -> Then {
     Then::Exchanged {
         via: via.into(),
         reference: reference.map(str::to_owned),
+        code: CODE.into(),
     }
 }
 

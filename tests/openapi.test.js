@@ -66,7 +66,8 @@ describe('the routes', () => {
   const routes = [...body(edge, 'of').matchAll(/\[("[^\]]*)\]\s*=>[^,]*?\bSelf::(\w+)/g)].map(
     ([, pattern, variant]) => {
       const segments = pattern.split(',').map((segment) => segment.match(/"(.*)"/)?.[1] ?? '{id}');
-      return { name: `${methods.get(variant)} /${segments.join('/')}`, needsKey: keys.get(variant) === 'true' };
+      const name = `${methods.get(variant)} /${segments.join('/')}`;
+      return { name, variant, needsKey: keys.get(variant) === 'true' };
     },
   );
 
@@ -82,10 +83,26 @@ describe('the routes', () => {
     assert.equal(document.security, undefined, 'the webhooks would need it too');
   });
 
+  it('take a session where the edge does', () => {
+    const described = operations.filter(({ operation }) =>
+      operation.security?.some((/** @type {any} */ one) => one.session),
+    );
+    const [, real] = body(edge, 'takes_sessions').match(/matches!\(self, (.*)\)/) ?? [];
+    const variants = real.split('|').map((variant) => variant.trim().replace('Self::', ''));
+    assert.deepEqual(
+      described.map(({ name }) => name).sort(),
+      routes
+        .filter(({ variant }) => variants.includes(variant))
+        .map(({ name }) => name)
+        .sort(),
+    );
+    for (const { operation, name } of described) assert.ok(operation.responses[403], name);
+  });
+
   it('say what all of their kind can answer', () => {
     for (const { name, operation } of operations) {
       const { responses, security, requestBody } = operation;
-      const needed = ['405', '500', ...(security ? ['401'] : []), ...(requestBody ? ['413'] : [])];
+      const needed = ['405', '414', '431', '500', ...(security ? ['401'] : []), ...(requestBody ? ['413'] : [])];
       assert.deepEqual(
         needed.filter((status) => !responses[status]),
         [],
@@ -183,7 +200,7 @@ describe('the limits', () => {
         ATTACHMENTS: attachments.maxItems,
         LATEST: schemas.Time.maximum,
       },
-      constants(vcx),
+      constants(vcx + source('public_url.rs')),
     );
     assert.equal(messageId.maxLength, schemas.Id.maxLength);
   });
@@ -207,7 +224,7 @@ describe('the limits', () => {
       {},
       { messageId: null, name: '', email: null, attachments: null },
       { body: '', attachments: [url] },
-      { body: undefined, attachments: [url] },
+      { body: undefined, attachments: [url, 'https://files.locals.example:8443/?a=1#b', 'https://a.locals'] },
       { clientId: '🙂'.repeat(75), unknown: 1 },
       { timestamp: 0 },
     ]) {
@@ -224,6 +241,10 @@ describe('the limits', () => {
       { timestamp: 1.5 },
       { timestamp: 8.64e15 + 1 },
       { attachments: ['http://files.example/a.png'] },
+      { attachments: ['https://localhost/a.png'] },
+      { attachments: ['https://metadata.google.internal/'] },
+      { attachments: ['https://127.0.0.1/a.png'] },
+      { attachments: ['https://user@files.example/a.png'] },
       { attachments: Array(101).fill(url) },
     ]) {
       const body = JSON.parse(JSON.stringify({ ...push, ...change }));

@@ -159,6 +159,44 @@ fn no_more_than_five_calls_are_under_way_one_of_them_kept_for_statuses_and_refre
 }
 
 #[test]
+fn a_refresh_keeps_its_place_among_the_five_when_an_uninstall_makes_it_useless() {
+    let mut w = World::chatting();
+    for n in 2..6 {
+        let client = format!("client-{n}");
+        w.push_with(
+            "hello",
+            json!({ "clientId": client, "vcxConversationId": client }),
+        );
+        w.settle();
+    }
+    w.reply("agent-1", "Hi");
+    w.take(EVENT);
+    for n in 2..6 {
+        let client = format!("client-{n}");
+        w.push_with(
+            "again",
+            json!({ "clientId": client, "vcxConversationId": client }),
+        );
+    }
+    let status = "PUT /conversations/messages/agent-1/status";
+    assert_eq!(w.under_way(), [status, SEND, SEND, SEND, SEND]);
+    let first = w.calls[1].clone();
+    w.answer(
+        &first,
+        401,
+        refusal(401, "Invalid token: access token is invalid"),
+    );
+    let refresh = "POST /oauth/token";
+    assert_eq!(w.under_way(), [status, SEND, SEND, SEND, refresh]);
+    w.advance(1_000);
+    w.app_event(json!({ "type": "UNINSTALL" }));
+    assert_eq!(w.under_way(), [status, SEND, SEND, SEND, refresh]);
+    let refresh = w.call(refresh);
+    w.answer(&refresh, 400, json!({ "error": "invalid_grant" }));
+    w.call("vCX location.disconnected");
+}
+
+#[test]
 fn a_slow_vcx_leaves_room_for_ghl() {
     let mut w = World::chatting();
     for n in 2..8 {
@@ -645,7 +683,7 @@ fn what_waits_for_more_than_a_minute_is_seen_in_health_with_why() {
     assert_eq!(w.health()["health"], "ok");
     assert_eq!(
         w.health()["queue"],
-        json!({ "depth": 1, "oldestAt": START })
+        json!({ "depth": 1, "oldestAt": START, "nextTryAt": START + 3_600 * SECOND })
     );
     w.advance(2 * SECOND);
     let health = w.health();

@@ -7,6 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use support::*;
 use vcx_ghl::location::{Ask, Input, object_of, object_of_company};
+use vcx_ghl::seal::key_id;
 use vcx_ghl::token::{Action, Event, Lifecycle, Lost, Pause};
 
 const REFRESH: &str = "POST /oauth/token";
@@ -648,6 +649,25 @@ fn three_tries_fit_into_ghl_s_grace_all_with_the_same_token() {
     assert_eq!(call.form("refresh_token").as_deref(), Some("refresh-1"));
     w.take(REFRESH);
     assert_eq!(w.health()["health"], "ok");
+}
+
+#[test]
+fn health_says_when_the_refresh_that_all_wait_for_is_tried_next() {
+    let mut w = World::chatting();
+    w.push("Hello");
+    let call = w.only_call(SEND);
+    w.answer(&call, 401, refusal(401, EXPIRED));
+    let call = w.only_call(REFRESH);
+    w.answer(&call, 429, refusal(429, "not now"));
+    assert_eq!(w.under_way(), NOTHING);
+    let next = w.health()["queue"]["nextTryAt"].as_i64().unwrap();
+    assert!(next > w.now, "the message itself is due, and not tried");
+    w.advance(next - w.now - 1);
+    assert_eq!(w.under_way(), NOTHING);
+    w.advance(1);
+    w.take(REFRESH);
+    w.take(SEND);
+    assert_eq!(w.health()["queue"]["nextTryAt"], Value::Null);
 }
 
 #[test]
@@ -1644,28 +1664,230 @@ fn a_restored_token_that_has_expired_is_refreshed_first() {
     assert_eq!(w.settle(), [REFRESH, SEND]);
 }
 
+// At rest: keys that rotate, and keys that are missing.
+
+/// What the engineer who rotates SEAL_KEYS goes by: a new key in front, deploy, wait, look that all
+/// records name the new key, take the old one away.
+#[test]
+fn after_a_rotation_each_record_is_under_the_newest_key_with_the_first_wake_up() {
+    let mut w = World::chatting();
+    let before = sealed(&w);
+    assert_eq!(key_id(&before), Some("k1"));
+    w.deploy_with_keys(&[NEW, OLD]);
+    assert_eq!(key_id(&sealed(&w)), Some("k2"), "in SQLite");
+    assert_eq!(w.kv("token:loc-1")["sealed"], sealed(&w), "and in KV");
+    assert_eq!(stored(&w)["refresh"], "refresh-1");
+    let told = w.logged("tokens_resealed");
+    assert_eq!(
+        (&told[0]["was"], &told[0]["is"]),
+        (&json!("k1"), &json!("k2"))
+    );
+
+    // Once, and no more.
+    let after = sealed(&w);
+    w.push("Hello");
+    w.settle();
+    assert_eq!(sealed(&w), after);
+
+    w.deploy_with_keys(&[NEW]);
+    w.push("Hello again");
+    assert_eq!(w.settle(), [SEND]);
+    assert_eq!(w.pass(DAY), [REFRESH]);
+    assert_eq!(w.health()["health"], "ok");
+}
+
+/// Nobody asks for it and nothing is due: its alarm brings it round all the same.
+#[test]
+fn after_a_rotation_a_location_that_rests_is_resealed_within_a_day() {
+    for needs_reconnect in [false, true] {
+        let mut w = World::chatting();
+        if needs_reconnect {
+            w.advance(86_399 * SECOND - MINUTE);
+            let call = w.only_call(REFRESH);
+            w.answer(&call, 400, refusal(400, INVALID_GRANT));
+            let call = w.only_call(RECONNECT);
+            w.answer(&call, 400, refusal(400, "no"));
+            w.take(DISCONNECTED);
+            assert_eq!(w.health()["state"], "needs_reconnect");
+        }
+        // Whatever was to be looked at soon has been.
+        w.pass(2 * HOUR);
+        assert_eq!(key_id(&sealed(&w)), Some("k1"));
+        w.set_keys(&[NEW, OLD]);
+        let until = w.now + DAY;
+        while key_id(&sealed(&w)) == Some("k1") && w.now < until {
+            w.advance_to_next(until - w.now);
+            w.settle();
+        }
+        assert_eq!(key_id(&sealed(&w)), Some("k2"), "{needs_reconnect}");
+        assert_eq!(w.kv("token:loc-1")["sealed"], sealed(&w));
+    }
+}
+
+#[test]
+fn after_a_rotation_an_agency_s_tokens_are_resealed_too() {
+    let mut agency = World::of(&object_of_company("company-1"), &[]);
+    agency.connect_with(company_grant("company-1", "access-1", "refresh-1"));
+    agency.deploy_with_keys(&[NEW, OLD]);
+    let record = agency.kv("token:company:company-1");
+    assert_eq!(key_id(record["sealed"].as_str().unwrap()), Some("k2"));
+}
+
+/// What an agency's object hands on waits sealed in its queue: one that nobody can open any more is
+/// had anew.
+#[test]
+fn tokens_that_an_agency_could_not_hand_on_before_the_key_went_are_minted_anew() {
+    let mut agency = World::of(&object_of_company("company-1"), &[]);
+    let mut reply = company_grant("company-1", "access-1", "refresh-1");
+    merge(&mut reply, json!({ "approvedLocations": ["loc-1"] }));
+    agency.connect_with(reply);
+    let mint = agency.only_call("POST /oauth/locationToken");
+    agency.answer(&mint, 201, grant("loc-1", "access-2", "refresh-2"));
+    agency.only_call("tell location:loc-1 connect");
+    agency.deploy_with_keys(&[NEW, OLD]);
+    agency.deploy_with_keys(&[NEW]);
+    let mint = agency.wait_for("POST /oauth/locationToken", 10 * MINUTE);
+    agency.answer(&mint, 201, grant("loc-1", "access-3", "refresh-3"));
+    let tell = agency.only_call("tell location:loc-1 connect");
+    let Ask::Connect { grant, .. } = tell.told().1 else {
+        panic!("{tell:?}")
+    };
+    assert_eq!(grant.tokens.access, "access-3");
+}
+
 #[test]
 fn tokens_that_do_not_open_are_said_and_nothing_is_lost() {
     let kv = World::chatting().kv;
-    let seal = "k2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    let mut w = World::with(&[("SEAL_KEYS", seal)]);
+    let mut w = World::with(&[("SEAL_KEYS", NEW)]);
     w.kv = kv;
     let push = w.push("Hello?");
+    assert_eq!(w.status(&push), 202, "at once: it will not be soon");
+    let reason = w.body(&push)["reason"].clone();
+    assert!(reason.to_string().contains("SEAL_KEYS"), "{reason}");
     w.advance(10 * SECOND);
-    assert_eq!(w.status(&push), 202);
     assert_eq!(w.under_way(), NOTHING);
     let health = w.health();
     assert_eq!(health["health"], "down");
-    assert!(
-        health["reasons"].to_string().contains("SEAL_KEYS"),
-        "{health}"
+    assert_eq!(
+        health["reasons"],
+        json!([
+            "the stored tokens do not open with SEAL_KEYS: the sealed record needs the key \"k1\", \
+             which SEAL_KEYS does not hold"
+        ])
+    );
+    let told = w.logged("tokens_do_not_open");
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (&told[0]["level"], &told[0]["key"]),
+        (&json!("error"), &json!("k1"))
     );
     // The engineer puts the old key back, behind the new one.
-    let both = format!("{seal},k1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
-    w.configured = vcx_ghl::settings::Settings::parse(&settings(&[("SEAL_KEYS", &both)]));
+    w.set_keys(&[NEW, OLD]);
     w.pass(2 * MINUTE);
     let again = w.push_with("Hello?", json!({ "messageId": "m1" }));
     assert_eq!(w.status(&again), 200);
+    assert_eq!(w.health()["health"], "ok");
+}
+
+/// Days, in which the token expires, too: it is not refreshed, not overwritten, not given up.
+#[test]
+fn tokens_whose_key_is_missing_for_days_are_kept_and_heal_when_it_is_back() {
+    let mut w = World::chatting();
+    let before = sealed(&w);
+    w.deploy_with_keys(&[NEW]);
+    let push = w.push("Hello?");
+    assert_eq!(
+        w.pass(2 * DAY),
+        NOTHING,
+        "GHL is asked nothing without a token"
+    );
+    assert_eq!(sealed(&w), before);
+    assert_eq!(w.kv("token:loc-1")["sealed"], before);
+    assert_eq!(w.status(&push), 202);
+    let health = w.health();
+    assert_eq!(health["health"], "down");
+    assert_eq!(health["reasons"].as_array().unwrap().len(), 2, "{health}");
+    assert!(
+        health["reasons"][0].to_string().contains("\\\"k1\\\""),
+        "{health}"
+    );
+    assert!(
+        health["reasons"][1]
+            .to_string()
+            .contains("a message has waited"),
+        "{health}"
+    );
+    assert_eq!(
+        w.logged("tokens_do_not_open").len(),
+        1,
+        "once, not each minute"
+    );
+
+    w.deploy_with_keys(&[NEW, OLD]);
+    assert_eq!(w.pass(10 * MINUTE), [REFRESH, SEND]);
+    assert_eq!(w.health()["health"], "ok");
+    assert_eq!(key_id(&sealed(&w)), Some("k2"));
+}
+
+/// The key goes while calls are under way: their answers are lost with the old instance, and no turn
+/// of the new one fails over it.
+#[test]
+fn a_key_that_goes_while_calls_are_under_way_brings_nothing_down() {
+    let first = ["POST /contacts/search", "POST /contacts/", SEND];
+    for at in first {
+        let mut w = World::connected();
+        w.push_with("Hello", json!({ "name": "Mina" }));
+        while !w.under_way().contains(&at.to_owned()) {
+            let next = w.calls[0].label();
+            w.take(&next);
+        }
+        w.deploy_with_keys(&[NEW]);
+        assert_eq!(w.pass(HOUR), NOTHING, "{at}");
+        assert_eq!(w.traps, 0);
+        assert!(w.health()["reasons"][0].to_string().contains("k1"), "{at}");
+        w.deploy_with_keys(&[NEW, OLD]);
+        if at == SEND {
+            let look = w.wait_for(LOOK, HOUR);
+            let found = json!([{ "id": "in-1", "altId": "m1", "direction": "inbound" }]);
+            w.answer(&look, 200, page(found, false));
+        }
+        w.pass(HOUR);
+        let again = w.push_with("Hello", json!({ "messageId": "m1", "name": "Mina" }));
+        assert_eq!(w.body(&again)["status"], "sent", "{at}");
+        assert_eq!(w.health()["queue"]["depth"], 0, "{at}");
+    }
+    let mut w = World::chatting();
+    w.reply("agent-1", "Hi");
+    w.take("vCX message.created");
+    w.deploy_with_keys(&[NEW]);
+    w.pass(HOUR);
+    w.deploy_with_keys(&[NEW, OLD]);
+    let made = w.pass(HOUR);
+    assert_eq!(made, ["PUT /conversations/messages/agent-1/status"]);
+}
+
+/// Whoever can write to KV cannot lend one location's tokens to another.
+#[test]
+fn a_record_that_was_moved_to_another_location_does_not_open_there() {
+    let mut w = World::new();
+    let mut other = World::of(&object_of("loc-2"), &[]);
+    other.connect_with(grant("loc-2", "access-2", "refresh-2"));
+    other.settle();
+    w.kv.insert("token:loc-1".into(), other.kv["token:loc-2"].clone());
+    let push = w.push("Hello?");
+    w.advance(HOUR);
+    assert_eq!(w.under_way(), NOTHING);
+    assert_eq!(w.status(&push), 202);
+    let reasons = w.health()["reasons"].clone();
+    assert!(
+        reasons[0]
+            .to_string()
+            .contains("moved from another location"),
+        "{reasons}"
+    );
+    // An installation heals it.
+    w.connect();
+    assert!(w.settle().contains(&SEND.to_owned()));
     assert_eq!(w.health()["health"], "ok");
 }
 
@@ -1703,9 +1925,31 @@ fn invalid_grant(w: &mut World) {
 
 /// The stored tokens, opened.
 fn stored(w: &World) -> Value {
-    let sealed: String =
-        w.db.connection
-            .query_row("SELECT tokens FROM location", [], |row| row.get(0))
-            .unwrap();
-    serde_json::from_slice(&w.settings().seal_keys.open(&sealed, LOCATION).unwrap()).unwrap()
+    let opened = w.settings().seal_keys.open(&sealed(w), LOCATION).unwrap();
+    serde_json::from_slice(&opened).unwrap()
 }
+
+/// The stored tokens as they are.
+fn sealed(w: &World) -> String {
+    w.db.connection
+        .query_row("SELECT tokens FROM location", [], |row| row.get(0))
+        .unwrap()
+}
+
+impl World {
+    /// The engineer changes SEAL_KEYS.
+    fn set_keys(&mut self, keys: &[&str]) {
+        let changes = settings(&[("SEAL_KEYS", &keys.join(","))]);
+        self.configured = vcx_ghl::settings::Settings::parse(&changes);
+    }
+
+    /// The same, and a new instance takes over.
+    fn deploy_with_keys(&mut self, keys: &[&str]) {
+        self.set_keys(keys);
+        self.crash();
+    }
+}
+
+/// The key of every story, and its successor.
+const OLD: &str = "k1:BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+const NEW: &str = "k2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";

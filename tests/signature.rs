@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use vcx_ghl::secret::{KeyError, Keyring, Secret};
+use vcx_ghl::secret::{KeyError, Keyring, Secret, masked};
 use vcx_ghl::signature::{
     GhlKeys, MacKey, OAuthState, WebhookRefused, WebhookSecrets, digest, event_id, hex, sign_state,
     verify_state,
@@ -140,27 +140,36 @@ fn events_are_signed_as_standard_webhooks() {
         let secrets = WebhookSecrets::parse(&case.secrets).ok().unwrap();
         let signature = secrets.sign(&case.id, case.timestamp, case.body.as_bytes());
         assert_eq!(signature, case.signature, "{}", case.name);
-        let (timestamp, now) = (case.timestamp.to_string(), case.timestamp * 1000);
-        assert_eq!(
-            secrets.verify(&case.id, &timestamp, &signature, case.body.as_bytes(), now),
-            Ok(()),
-            "{}",
-            case.name
-        );
+        // A receiver that knows one of them takes it, whichever that is.
+        let timestamp = case.timestamp.to_string();
+        let headers = [
+            ("webhook-id", case.id.as_str()),
+            ("webhook-timestamp", timestamp.as_str()),
+            ("webhook-signature", signature.as_str()),
+        ];
+        for secret in case.secrets.split(',') {
+            let receiver = WebhookSecrets::of_receiver(secret).ok().unwrap();
+            let (body, now) = (case.body.as_bytes(), case.timestamp * 1000);
+            assert_eq!(
+                receiver.verify(&headers, body, now),
+                Ok(()),
+                "{}",
+                case.name
+            );
+        }
     }
 }
 
 #[test]
 fn events_are_verified_as_standard_webhooks() {
     for case in vectors().webhooks.verify {
-        let secrets = WebhookSecrets::parse(&case.secrets).ok().unwrap();
-        let outcome = secrets.verify(
-            &case.id,
-            &case.timestamp,
-            &case.signature,
-            case.body.as_bytes(),
-            case.now,
-        );
+        let secrets = WebhookSecrets::of_receiver(&case.secrets).ok().unwrap();
+        let headers: Vec<(&str, &str)> = case
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let outcome = secrets.verify(&headers, case.body.as_bytes(), case.now);
         assert_eq!(
             code(outcome, |refused| refused.code()),
             case.expect,
@@ -174,6 +183,9 @@ fn events_are_verified_as_standard_webhooks() {
 fn webhook_secrets_say_which_entry_is_wrong() {
     for case in vectors().webhooks.secrets {
         case.check(WebhookSecrets::parse(&case.setting).err().as_ref());
+    }
+    for case in vectors().webhooks.receiver_secrets {
+        case.check(WebhookSecrets::of_receiver(&case.setting).err().as_ref());
     }
 }
 
@@ -257,12 +269,48 @@ fn a_keyring_takes_each_of_its_keys_and_nothing_else() {
 
 #[test]
 fn a_secret_prints_nothing() {
-    let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
+    let secret = Secret::new("hunter2");
     assert_eq!(
         format!("{secret:?} {:#?}", Some(secret.clone())),
         "Secret(..) Some(\n    Secret(..),\n)"
     );
     assert_eq!(secret.expose(), "hunter2");
+}
+
+#[test]
+fn words_from_outside_lose_what_may_be_a_secret() {
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJsb2MtMSJ9.4Hb3f0p9rTqk2m8W_x6cZy1uVn5sJd";
+    for (words, shown) in [
+        ("", ""),
+        (
+            "Authorization code not found",
+            "Authorization code not found",
+        ),
+        (
+            "The token is not authorized for conversations/message.readonly.",
+            "The token is not authorized for conversations/message.readonly.",
+        ),
+        (
+            "Contact conA1B2C3D4E5F6G7H8i not found",
+            "Contact conA1B2C3D4E5F6G7H8i not found",
+        ),
+        (
+            "app 65f0c1d2e3f4a5b6c7d8e9f0",
+            "app 65f0c1d2e3f4a5b6c7d8e9f0",
+        ),
+        ("secret 0b9f7a52-8f5e-4c3c-9d0c-7f2a1e6b4d11", "secret …"),
+        (&format!("Bearer {jwt}, expired"), "Bearer …, expired"),
+        (&format!("{{\"token\":\"{jwt}\"}}"), "{\"token\":\"…\"}"),
+        ("see <https://a.test/?code=1>.", "see <…>."),
+        ("uri=https%3A%2F%2Fa.test", "…"),
+        (
+            "?code=5b3f7a9c2d1e4f60a8b7c6d5e4f3a2b1&state=x",
+            "?code=…state=x",
+        ),
+        ("ein\u{a0}Wort mit 1 Zahl", "ein\u{a0}Wort mit 1 Zahl"),
+    ] {
+        assert_eq!(masked(words), shown);
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -275,13 +323,20 @@ mod whatever_comes {
     proptest! {
         #[test]
         fn no_setting_panics_and_no_sentence_shows_what_was_set(setting in "\\PC{0,80}|[A-Za-z0-9+/:_,=-]{40,120}") {
-            let errors = [GhlKeys::parse(&setting).err(), WebhookSecrets::parse(&setting).err()];
+            let errors = [GhlKeys::parse(&setting).err(), WebhookSecrets::parse(&setting).err(), WebhookSecrets::of_receiver(&setting).err()];
             for sentence in errors.into_iter().flatten().map(|error| error.to_string()) {
                 for part in setting.split([',', ':']).map(str::trim).filter(|part| part.len() > 16) {
                     prop_assert!(!sentence.contains(part), "{}", sentence);
                 }
             }
             let _ = Keyring::parse(&setting).accepts(&setting);
+        }
+
+        #[test]
+        fn no_token_is_left_in_words_from_outside(before in "[ \\PC]{0,40}", token in "[A-Za-z0-9_.-]{12,60}[0-9][A-Za-z0-9_.-]{12,60}", after in "[ ,;\"')/&]{1}\\PC{0,40}") {
+            let words = format!("{before} {token}{after}");
+            let is_inside = before.contains(&token) || after.contains(&token);
+            prop_assert!(is_inside || !masked(&words).contains(&token), "{}", masked(&words));
         }
 
         #[test]
@@ -293,10 +348,10 @@ mod whatever_comes {
         fn an_event_is_verified_within_five_minutes(id in "[a-z0-9_]{1,40}", body: Vec<u8>, sent in 0i64..1 << 42, late in -400_000i64..400_000) {
             let secrets = WebhookSecrets::parse(ONE_SECRET).ok().unwrap();
             let signature = secrets.sign(&id, sent, &body);
-            let outcome = secrets.verify(&id, &sent.to_string(), &signature, &body, sent * 1000 + late);
+            let outcome = secrets.verify(&headers(&id, &sent.to_string(), &signature), &body, sent * 1000 + late);
             let expected = match late {
                 ..-300_000 => Err(EventRefused::TooNew),
-                300_001.. => Err(EventRefused::TooOld),
+                301_000.. => Err(EventRefused::TooOld),
                 _ => Ok(()),
             };
             prop_assert_eq!(outcome, expected);
@@ -305,7 +360,7 @@ mod whatever_comes {
         #[test]
         fn no_event_header_panics(id in "\\PC*", timestamp in "\\PC*|-?[0-9]{1,20}", signatures in "\\PC*|(v1,[A-Za-z0-9+/]{43}= ?){1,3}", now: i64) {
             let secrets = WebhookSecrets::parse(ONE_SECRET).ok().unwrap();
-            prop_assert!(secrets.verify(&id, &timestamp, &signatures, b"", now).is_err());
+            prop_assert!(secrets.verify(&headers(&id, &timestamp, &signatures), b"", now).is_err());
         }
 
         #[test]
@@ -352,6 +407,14 @@ mod whatever_comes {
             signature[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(keys.verify(Some(&STANDARD.encode(signature)), &body), Err(WebhookRefused::WrongSignature));
         }
+    }
+
+    fn headers<'a>(id: &'a str, timestamp: &'a str, signature: &'a str) -> [(&'a str, &'a str); 3] {
+        [
+            ("webhook-id", id),
+            ("webhook-timestamp", timestamp),
+            ("webhook-signature", signature),
+        ]
     }
 
     const ONE_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -443,8 +506,10 @@ struct GhlCase {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Webhooks {
     secrets: Vec<SettingCase>,
+    receiver_secrets: Vec<SettingCase>,
     sign: Vec<SignCase>,
     verify: Vec<VerifyCase>,
 }
@@ -463,9 +528,7 @@ struct SignCase {
 struct VerifyCase {
     name: String,
     secrets: String,
-    id: String,
-    timestamp: String,
-    signature: String,
+    headers: std::collections::BTreeMap<String, String>,
     body: String,
     now: i64,
     expect: String,

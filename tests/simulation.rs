@@ -145,6 +145,11 @@ fn without_the_count_of_calls_there_are_more_than_ghl_allows() {
     });
 }
 
+#[test]
+fn with_the_texts_in_the_log_they_are_found_there() {
+    caught(Sabotage::Talk, &[Rule::Log], |plan| plan);
+}
+
 /// Some of the first seeds show what is missing, by one of these rules and no other; with the
 /// guard in its place they show nothing.
 fn caught(sabotage: Sabotage, rules: &[Rule], change: impl Fn(Plan) -> Plan + Sync) {

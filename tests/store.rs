@@ -52,9 +52,13 @@ fn the_vectors_hold_every_statement_of_the_store() {
 /// PLAN` says SCAN where SQLite would read a whole table or a whole index.
 #[test]
 fn no_statement_of_a_turn_scans_what_grows() {
-    let mut w = World::new();
+    let mut w = World::with(&BROWSERS);
     w.db.records = true;
     w.connect();
+    w.settle();
+    let tab = w.listen(Some(0));
+    let words = json!({ "body": "hello", "timestamp": w.now });
+    w.browse(&w.session(), "/push-message", &words);
     w.settle();
     for n in 0..3 {
         let client = format!("client-{n}");
@@ -77,9 +81,17 @@ fn no_statement_of_a_turn_scans_what_grows() {
     w.app_event(json!({ "type": "ConversationUnreadUpdate", "id": "cnv-client-1" }));
     w.app_event(json!({ "type": "ContactDelete", "id": "con-client-2" }));
     w.app_event(json!({ "type": "ContactDelete" }));
+    w.ack_all(&tab);
     w.advance(2 * HOUR);
     w.post("/locations/loc-1/replay", &json!({}));
     w.health();
+    let since = w.newest(&tab);
+    let tab = w.listen(Some(since));
+    while w.number("SELECT count(*) FROM feed WHERE id % 64 = 0") == 0 {
+        w.advance(1);
+        w.app_event(json!({ "type": "ConversationUnreadUpdate", "id": "cnv-client-1" }));
+    }
+    w.leave(&tab);
     w.app_event(json!({ "type": "UNINSTALL" }));
     w.advance(2 * HOUR);
     let statements = w.db.statements.borrow().clone();
@@ -241,8 +253,12 @@ fn walk() -> Vec<Statement> {
     };
     store.put_chat(&later).unwrap();
     assert_eq!(store.latest_chat("client-1").unwrap(), Some(later));
+    assert_eq!(store.pace("chat-1").unwrap(), Some((0, 0)));
+    assert_eq!(store.pace("nowhere").unwrap(), None);
+    store.put_pace("chat-1", now, 1).unwrap();
     chat.heard_at = now + 1;
     store.put_chat(&chat).unwrap();
+    assert_eq!(store.pace("chat-1").unwrap(), Some((now, 1)));
     assert_eq!(store.chat("chat-1").unwrap(), Some(chat.clone()));
     assert_eq!(store.latest_chat("client-1").unwrap(), Some(chat));
     assert_eq!(store.latest_chat("nobody").unwrap(), None);
@@ -329,6 +345,8 @@ fn walk() -> Vec<Statement> {
     assert_eq!(store.item(1).unwrap().unwrap().since, Some(now + 1_000));
     assert_eq!(store.parked_before(now + 1).unwrap(), [2, 3, 5, 7]);
     assert_eq!(store.depth().unwrap(), (5, Some(now)));
+    assert_eq!(store.next_due(false).unwrap(), Some(now));
+    assert_eq!(store.next_due(true).unwrap(), Some(now + 5), "of the event");
 
     // The first is done, the second dies and is replayed.
     assert!(!store.is_ours("ghl-1").unwrap());
@@ -390,6 +408,52 @@ fn walk() -> Vec<Statement> {
     store.add_member("loc-2").unwrap();
     assert_eq!(store.members().unwrap(), ["loc-1", "loc-2"]);
 
+    // What live clients are told.
+    assert_eq!(store.newest_event().unwrap(), None);
+    assert_eq!(store.next_waiting().unwrap(), Some(now + 60_000));
+    let emoji = "{\"body\":\"🧑‍🚀 \\u0000\"}";
+    assert_eq!(store.add_event(now, "chat-1", None, emoji).unwrap(), now);
+    let second = store.add_event(now, "chat-1", Some("agent-1"), "{}");
+    assert_eq!(second.unwrap(), now + 1, "one more than the newest");
+    assert_eq!(
+        store.add_event(now - 5, "chat-2", None, "{}").unwrap(),
+        now + 2
+    );
+    assert_eq!(
+        store.add_event(now + 9, "chat-1", None, "{}").unwrap(),
+        now + 9
+    );
+    assert_eq!(store.newest_event().unwrap(), Some(now + 9));
+    assert_eq!(
+        store.events_after("chat-1", 0, 2).unwrap(),
+        [(now, emoji.to_owned()), (now + 1, "{}".to_owned())]
+    );
+    assert_eq!(store.events_after("chat-1", now + 9, 2).unwrap(), []);
+    assert_eq!(
+        store.events_between("chat-1", now, now + 9).unwrap(),
+        [(now + 1, Some("agent-1".to_owned())), (now + 9, None)]
+    );
+    assert_eq!(store.oldest_kept("chat-1").unwrap(), None);
+    store.trim_conversation("chat-1").unwrap();
+    assert_eq!(store.events_after("chat-1", 0, 9).unwrap().len(), 3);
+    store.add_listener("socket-1", now + 20).unwrap();
+    store.add_listener("socket-2", now + 20).unwrap();
+    store.add_listener("socket-3", now + 30).unwrap();
+    assert_eq!(store.next_waiting().unwrap(), Some(now + 20));
+    store.remove_listener("socket-2", now + 20).unwrap();
+    assert_eq!(store.expired_listeners(now + 19).unwrap(), [""; 0]);
+    assert_eq!(store.expired_listeners(now + 20).unwrap(), ["socket-1"]);
+    assert_eq!(store.expired_listeners(store::NEVER).unwrap(), ["socket-3"]);
+    let held = store.item(6).unwrap().unwrap();
+    store.remove(held.seq).unwrap();
+    assert_eq!(
+        store.next_waiting().unwrap(),
+        Some(now + 7 * DAY + HOUR),
+        "an hour's events at a time"
+    );
+    store.trim_events(now + 2).unwrap();
+    assert_eq!(store.events_after("chat-1", 0, 9).unwrap().len(), 1);
+
     // Thirty days later; dead letters are kept longer.
     assert_eq!(store.trim(now), Ok(false));
     assert!(store.has_key("out:m1").unwrap());
@@ -398,6 +462,20 @@ fn walk() -> Vec<Statement> {
     assert_eq!(store.dead().unwrap().len(), 1);
     assert_eq!(store.trim(now + 10 + 30 * DAY), Ok(false));
     assert_eq!(store.dead().unwrap(), []);
+
+    // A database of the schema before.
+    for statement in [
+        "DROP TABLE feed",
+        "DROP TABLE listener",
+        "ALTER TABLE chat DROP COLUMN pace",
+        "ALTER TABLE chat DROP COLUMN pace_from",
+        "UPDATE location SET schema = 1",
+    ] {
+        db.exec(statement, &[]).unwrap();
+    }
+    assert!(store.location().unwrap().is_some());
+    assert_eq!(store.newest_event().unwrap(), None);
+    assert!(store.location().unwrap().is_some(), "once is enough");
 
     db.statements.borrow().clone()
 }

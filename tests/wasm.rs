@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at once")]
 
 use js_sys::{Array, Function, JSON, Object, Reflect};
-use vcx_ghl::wasm::{Database, body_limit, configure, handle, proceed, route, setting_names};
+use vcx_ghl::wasm::{
+    Database, body_limit, configure, handle, proceed, route, setting_names, shared_with,
+};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -36,6 +38,73 @@ fn headers_of_a_request_are_read() {
         to_json(&route(&request(url, "GET", "Bearer key-1"), Some(Vec::new()), NOW).unwrap());
     assert_eq!(allowed["ask"]["object"], "location:loc-1");
     assert_eq!(allowed["ask"]["ask"], "health");
+}
+
+/// `Headers` joins what comes twice, and that is no signature, not even twice the right one. The
+/// header that GHL signed with before is not looked at.
+#[wasm_bindgen_test]
+fn a_webhook_needs_one_signature_under_the_right_name() {
+    set_up();
+    let body = br#"{"type":"UNINSTALL","locationId":"loc-1"}"#;
+    // Made by node:crypto with the key that `set_up` names.
+    let good =
+        "Zu3QWKbXK/EPiumaNlR41Q3pHDNDloa4mYZmhPmWC5AJqSPiWkfGTXOM/+Ri8eDPb72DqiZd3hsNRpoMUFQ8BQ==";
+    let outcome = |signatures: &[(&str, &str)]| {
+        let headers = web_sys::Headers::new().unwrap();
+        for (name, value) in signatures {
+            headers.append(name, value).unwrap();
+        }
+        let init = web_sys::RequestInit::new();
+        init.set_method("POST");
+        init.set_headers(&headers);
+        let url = "https://sync.example/webhook";
+        let request = web_sys::Request::new_with_str_and_init(url, &init).unwrap();
+        let step = to_json(&route(&request, Some(body.to_vec()), NOW).unwrap());
+        match step["ask"]["object"].as_str() {
+            Some(object) => object.to_owned(),
+            None => {
+                assert_eq!(step["respond"]["response"]["status"], 401);
+                let log = step["respond"]["log"].as_str().unwrap();
+                let log: serde_json::Value = serde_json::from_str(log).unwrap();
+                log["code"].as_str().unwrap().to_owned()
+            }
+        }
+    };
+    let name = "X-GHL-Signature";
+    assert_eq!(outcome(&[(name, good)]), "location:loc-1");
+    assert_eq!(outcome(&[(name, good), (name, good)]), "signature_doubled");
+    assert_eq!(outcome(&[(name, "N/A"), (name, good)]), "signature_doubled");
+    assert_eq!(outcome(&[(name, "N/A")]), "signature_not_applicable");
+    assert_eq!(outcome(&[(name, "")]), "signature_empty");
+    assert_eq!(outcome(&[]), "signature_absent");
+    assert_eq!(outcome(&[("X-WH-Signature", good)]), "signature_absent");
+    let both = [(name, "N/A"), ("X-WH-Signature", good)];
+    assert_eq!(outcome(&both), "signature_not_applicable");
+}
+
+#[wasm_bindgen_test]
+fn the_page_s_origin_is_read_and_answered() {
+    set_up();
+    let ask = |origin: &str| {
+        let headers = object(&serde_json::json!({ "origin": origin }).to_string());
+        let init = web_sys::RequestInit::new();
+        init.set_method("OPTIONS");
+        init.set_headers(&headers);
+        let url = "https://sync.example/push-message";
+        let request = web_sys::Request::new_with_str_and_init(url, &init).unwrap();
+        let step = to_json(&route(&request, Some(Vec::new()), NOW).unwrap());
+        let status = step["respond"]["response"]["status"].clone();
+        (status, to_json(&shared_with(&request).unwrap()))
+    };
+    let (status, headers) = ask("https://chat.example");
+    assert_eq!(status, 204);
+    assert_eq!(
+        headers["access-control-allow-origin"],
+        "https://chat.example"
+    );
+    let (status, headers) = ask("https://evil.example");
+    assert_eq!(status, 403);
+    assert_eq!(headers, serde_json::json!({ "vary": "Origin" }));
 }
 
 #[wasm_bindgen_test]
@@ -102,6 +171,8 @@ fn set_up() {
         r#"{
             "GHL_CLIENT_ID": "app-1", "GHL_CLIENT_SECRET": "secret", "GHL_PROVIDER_ID": "provider",
             "GHL_REDIRECT_URI": "https://sync.example/auth/callback", "VCX_API_KEY": "key-1",
+            "VCX_ALLOWED_ORIGINS": "https://chat.example",
+            "GHL_PUBLIC_KEYS": "TZYPR9JaClkwxjXJqbZIX1Ge3L6y4SsJHlsx8hz2Uzo=",
             "SEAL_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
         }"#,
     ))

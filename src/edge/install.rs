@@ -12,9 +12,11 @@ use crate::ghl::answer::Verdict;
 use crate::ghl::tokens::{Grant, Owner};
 use crate::http::{Outcome, Response};
 use crate::location::{Ask, object_of, object_of_company};
+use crate::secret::masked;
 use crate::settings::Settings;
 use crate::signature::{OAuthState, StateError, sign_state, verify_state};
 use crate::vcx::is_id;
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// `GET /install`.
@@ -61,20 +63,20 @@ pub fn callback(
     now: i64,
 ) -> Step {
     let verify = |state: &str| verify_state(&settings.client_secret, state, now);
-    let from_cookie = || {
-        cookies
-            .and_then(our_cookie)
-            .and_then(|state| verify(state).ok())
-    };
+    let cookie = cookies.and_then(our_cookie);
     let state = match query.get("state").filter(|state| !state.is_empty()) {
+        // Ours, but not of the installation that this browser began: somebody else's, slipped to it.
+        Some(state) if cookie.is_some_and(|cookie| cookie != state) => {
+            return failed(400, &Page::WRONG_STATE, None, now);
+        }
         Some(state) => match verify(state) {
             Ok(state) => Some(state),
-            Err(StateError::Expired) => return failed(400, &Page::EXPIRED, None),
+            Err(StateError::Expired) => return failed(400, &Page::EXPIRED, None, now),
             Err(StateError::Malformed | StateError::Forged) => {
-                return failed(400, &Page::WRONG_STATE, None);
+                return failed(400, &Page::WRONG_STATE, None, now);
             }
         },
-        None => from_cookie(),
+        None => cookie.and_then(|state| verify(state).ok()),
     };
     let via = match state {
         Some(_) => "install",
@@ -82,11 +84,11 @@ pub fn callback(
     };
     let reference = state.and_then(|state| state.ref_);
     if let Some(error) = query.get("error") {
-        let words = query.get("error_description").unwrap_or(error);
-        return failed_for(400, &Page::DENIED, Some(words), reference.as_deref());
+        let words = masked(query.get("error_description").unwrap_or(error));
+        return failed_for(400, &Page::DENIED, Some(&words), reference.as_deref(), now);
     }
     let Some(code) = query.get("code").filter(|code| !code.is_empty()) else {
-        return failed_for(400, &Page::NO_CODE, None, reference.as_deref());
+        return failed_for(400, &Page::NO_CODE, None, reference.as_deref(), now);
     };
     Step::Fetch {
         request: ghl::exchange_code(settings, code),
@@ -94,14 +96,23 @@ pub fn callback(
         then: Then::Exchanged {
             via: via.into(),
             reference,
+            code: code.clone(),
         },
     }
 }
 
 /// GHL's answer to the code.
-pub fn exchanged(outcome: &Outcome, via: &str, reference: Option<String>, now: i64) -> Step {
+pub fn exchanged(
+    outcome: &Outcome,
+    via: &str,
+    reference: Option<String>,
+    code: &str,
+    now: i64,
+) -> Step {
     let fail = |status, text: &Page, detail: Option<&str>| {
-        failed_for(status, text, detail, reference.as_deref())
+        // GHL may quote the code, which is good still if GHL was not the one to use it up.
+        let detail = detail.map(|words| words.replace(code, "…"));
+        failed_for(status, text, detail.as_deref(), reference.as_deref(), now)
     };
     let body = match Verdict::of(outcome, now) {
         Verdict::Taken(body) => body,
@@ -135,23 +146,34 @@ pub fn exchanged(outcome: &Outcome, via: &str, reference: Option<String>, now: i
 }
 
 /// The object's answer to the tokens.
-pub fn connected(outcome: &Outcome, what: &str) -> Step {
+pub fn connected(outcome: &Outcome, what: &str, now: i64) -> Step {
     match outcome {
         Outcome::Answered(response) if response.ok() => {
             respond(clear_cookie(page(200, &Page::CONNECTED, Some(what), None)))
         }
         Outcome::Answered(_) | Outcome::TimedOut | Outcome::Dropped { .. } => {
-            failed(503, &Page::NOT_STORED, None)
+            failed(503, &Page::NOT_STORED, None, now)
         }
     }
 }
 
-fn failed(status: u16, text: &Page, detail: Option<&str>) -> Step {
-    failed_for(status, text, detail, None)
+fn failed(status: u16, text: &Page, detail: Option<&str>, now: i64) -> Step {
+    failed_for(status, text, detail, None, now)
 }
 
-fn failed_for(status: u16, text: &Page, detail: Option<&str>, reference: Option<&str>) -> Step {
-    respond(clear_cookie(page(status, text, detail, reference)))
+/// The page has the words; the log has the code alone, since GHL's words come from outside.
+fn failed_for(
+    status: u16,
+    text: &Page,
+    detail: Option<&str>,
+    reference: Option<&str>,
+    now: i64,
+) -> Step {
+    let log = json!({ "level": "warn", "event": "install_failed", "at": now, "code": text.code });
+    Step::Respond {
+        response: clear_cookie(page(status, text, detail, reference)),
+        log: Some(log.to_string()),
+    }
 }
 
 fn clear_cookie(response: Response) -> Response {
@@ -169,7 +191,7 @@ fn our_cookie(cookies: &str) -> Option<&str> {
         .split(';')
         .filter_map(|pair| pair.trim().split_once('='));
     pairs
-        .filter(|(name, _)| *name == COOKIE)
+        .filter(|(name, value)| *name == COOKIE && !value.is_empty())
         .map(|(_, value)| value)
         .next()
 }

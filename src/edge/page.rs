@@ -6,49 +6,60 @@ use base64::engine::general_purpose::STANDARD;
 
 /// The text of a page.
 pub struct Page {
+    /// What the log calls it: a stable word.
+    pub code: &'static str,
     title: &'static str,
     text: &'static str,
 }
 
 impl Page {
     pub const CONNECTED: Self = Self {
+        code: "connected",
         title: "Connected",
         text: "Chats from vCX now appear in this inbox, and answers go back to the visitor. \
                You can close this window.",
     };
     pub const EXPIRED: Self = Self {
+        code: "link_expired",
         title: "This link is too old",
         text: "It was opened more than ten minutes ago. Start the installation again.",
     };
     pub const WRONG_STATE: Self = Self {
+        code: "link_wrong",
         title: "This link is not ours",
         text: "It was changed on its way, or begun somewhere else. Nothing was connected. \
                Start the installation again.",
     };
     pub const DENIED: Self = Self {
+        code: "access_denied",
         title: "Not connected",
         text: "GoHighLevel reports that access was not given. Start the installation again to \
                choose a location.",
     };
     pub const NO_CODE: Self = Self {
+        code: "no_code",
         title: "Not connected",
         text: "GoHighLevel sent no code. Start the installation again.",
     };
     pub const CODE_REFUSED: Self = Self {
+        code: "code_refused",
         title: "Not connected",
         text: "GoHighLevel did not accept the installation. If this page was reloaded, the \
                location may be connected already; otherwise start the installation again.",
     };
     pub const NO_ANSWER: Self = Self {
+        code: "ghl_silent",
         title: "GoHighLevel does not answer",
         text: "Nothing was connected. Wait a moment, then start the installation again.",
     };
     pub const ODD_ANSWER: Self = Self {
+        code: "ghl_odd",
         title: "GoHighLevel answered oddly",
         text: "Nothing was connected. Start the installation again; if it happens again, show \
                this page to whoever runs the sync.",
     };
     pub const NOT_STORED: Self = Self {
+        code: "not_stored",
         title: "Not connected",
         text: "The connection could not be stored. Start the installation again.",
     };
@@ -82,15 +93,14 @@ pub fn page(status: u16, page: &Page, detail: Option<&str>, reference: Option<&s
     );
     Response::text(status, "text/html; charset=utf-8", html)
         .header("content-security-policy", policy)
-        .header("x-content-type-options", "nosniff")
+        // The URL of the callback holds the code.
         .header("referrer-policy", "no-referrer")
-        .header("cache-control", "no-store")
 }
 
 /// The way to another try, which keeps whose account it is for.
 fn again(reference: Option<&str>) -> String {
     let query = reference.map_or(String::new(), |reference| {
-        let mut query = form_urlencoded::Serializer::new(String::from("?"));
+        let mut query = form_urlencoded::Serializer::for_suffix(String::from("?"), 1);
         query.append_pair("ref", reference);
         query.finish()
     });

@@ -3,7 +3,9 @@
 //! Read leniently: flat and nested, `message` as a string or a list, both cases of names.
 
 use crate::http::{Outcome, Response};
+use crate::secret::masked;
 use serde_json::Value;
+use std::time::UNIX_EPOCH;
 
 /// The meaning of an answer, before anybody looks at its body's fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +102,7 @@ fn expired(why: &str) -> bool {
 }
 
 /// GHL's words in an error body: `message` (a string or a list), else `error_description`,
-/// else `error` (FACTS §1.7).
+/// else `error` (FACTS §1.7). What they quote of ours is masked.
 pub fn words(body: &Value) -> Option<String> {
     let text = |value: &Value| match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -117,7 +119,7 @@ pub fn words(body: &Value) -> Option<String> {
     ["message", "error_description", "error", "msg"]
         .iter()
         .find_map(|name| text(&body[*name]))
-        .map(|words| words.chars().take(WORDS).collect())
+        .map(|words| masked(&words).chars().take(WORDS).collect())
 }
 
 /// JSON from GHL. Half a surrogate pair, which is what JavaScript writes of a text that was cut
@@ -158,8 +160,8 @@ pub fn retry_after(response: &Response, now: i64) -> Option<i64> {
     if let Ok(seconds) = value.parse::<i64>() {
         return Some(seconds.clamp(0, 86_400) * 1_000);
     }
-    let date = time::OffsetDateTime::parse(value, &time::format_description::well_known::Rfc2822);
-    let at = date.ok()?.unix_timestamp().saturating_mul(1_000);
+    let date = httpdate::parse_http_date(value).ok()?;
+    let at = i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
     Some((at - now).clamp(0, 86_400_000))
 }
 

@@ -2,8 +2,10 @@
 //! told apart by shape (FACTS §4.2, §4.4).
 
 use super::answer::{json, text};
+use crate::public_url::is_public;
 use crate::wire::{choice, record};
 use serde_json::Value;
+use std::time::UNIX_EPOCH;
 
 /// A webhook for a location or an agency.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,10 +109,19 @@ pub struct Words {
     pub body: String,
     /// URLs.
     pub attachments: Vec<String>,
+    /// Attachments that are not here, because their URLs are none that may be passed on.
+    pub left_out: u32,
     /// The GHL user at the keyboard, not the assignee (FACTS §4.4).
     pub user_id: Option<String>,
     /// When it was written, in milliseconds, when it says so.
     pub at: Option<i64>,
+}
+
+impl Words {
+    /// Whether nothing is left that could be shown.
+    pub fn is_empty(&self) -> bool {
+        self.body.is_empty() && self.attachments.is_empty()
+    }
 }
 
 impl Webhook {
@@ -147,12 +158,23 @@ impl Webhook {
         Some(Self {
             location_id: either("locationId"),
             company_id: either("companyId"),
-            app_id: either("appId"),
+            app_id: app_id(&body, fields),
             key,
             sent_at: either("timestamp").as_deref().and_then(millis),
             event,
         })
     }
+}
+
+/// What is there and is no text is no app of ours either.
+fn app_id(body: &Value, fields: &Value) -> Option<String> {
+    [&fields["appId"], &body["appId"]]
+        .into_iter()
+        .find_map(|value| match value {
+            Value::Null => None,
+            Value::String(id) => Some(id.clone()).filter(|id| !id.is_empty()),
+            other => Some(other.to_string()),
+        })
 }
 
 fn event(fields: &Value, kind: Option<&str>, provider_id: &str) -> Result<Event, String> {
@@ -205,13 +227,14 @@ fn event(fields: &Value, kind: Option<&str>, provider_id: &str) -> Result<Event,
         Some(kind) if kind.len() > CHANNEL_NAME || !looks_like_delivery(fields) => {
             Ok(ignored(kind))
         }
-        Some(_) if provider.is_some() && !ours => Ok(ignored("another provider")),
-        Some(_) => match channel(fields) {
+        None if !looks_like_delivery(fields) => {
+            Err("no type, and not a Delivery-URL post".to_owned())
+        }
+        Some(_) | None if provider.is_some() && !ours => Ok(ignored("another provider")),
+        Some(_) | None => match channel(fields) {
             Channel::Internal => Ok(ignored("an internal comment or an activity")),
             Channel::Other => Ok(Event::Reply(words(fields, true, true)?)),
         },
-        None if looks_like_delivery(fields) => Ok(Event::Reply(words(fields, true, true)?)),
-        None => Err("no type, and not a Delivery-URL post".to_owned()),
     }
 }
 
@@ -246,22 +269,21 @@ fn channel(fields: &Value) -> Channel {
 
 fn words(fields: &Value, need_contact: bool, need_message: bool) -> Result<Words, String> {
     let owned = |paths: &[&str]| text(fields, paths).map(str::to_owned);
-    let attachments = match &fields["attachments"] {
-        Value::Array(list) => list
-            .iter()
-            .filter_map(attachment)
-            .map(str::to_owned)
-            .collect(),
-        Value::String(url) if !url.is_empty() => vec![url.clone()],
+    let named: Vec<&str> = match &fields["attachments"] {
+        Value::Array(list) => list.iter().filter_map(attachment).collect(),
+        Value::String(url) if !url.is_empty() => vec![url],
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
             Vec::new()
         }
     };
+    let public = named.iter().filter(|url| is_public(url));
+    let attachments: Vec<String> = public.map(|url| (*url).to_owned()).collect();
     let words = Words {
         contact_id: owned(&["/contactId"]),
         conversation_id: owned(&["/conversationId"]),
         message_id: owned(&["/messageId"]),
         body: owned(&["/message", "/body", "/message/body", "/html"]).unwrap_or_default(),
+        left_out: (named.len() - attachments.len()) as u32,
         attachments,
         user_id: owned(&["/userId"]),
         at: text(fields, &["/dateAdded", "/timestamp"])
@@ -274,7 +296,7 @@ fn words(fields: &Value, need_contact: bool, need_message: bool) -> Result<Words
     if words.contact_id.is_none() && (need_contact || words.conversation_id.is_none()) {
         return Err("neither contactId nor conversationId".into());
     }
-    if words.body.is_empty() && words.attachments.is_empty() {
+    if words.body.is_empty() && named.is_empty() {
         return Err("neither text nor attachments".into());
     }
     Ok(words)
@@ -298,11 +320,29 @@ pub fn millis(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<i64>() {
         return Some(number);
     }
-    let format = &time::format_description::well_known::Iso8601::PARSING;
-    let date = time::OffsetDateTime::parse(text, format).ok()?;
-    i64::try_from(date.unix_timestamp_nanos() / 1_000_000).ok()
+    let zone = text
+        .char_indices()
+        .skip(DATE)
+        .find(|(_, sign)| "+-".contains(*sign));
+    let (local, zone) = text.split_at(zone.map_or(text.len(), |(at, _)| at));
+    let at = humantime::parse_rfc3339_weak(local).ok()?;
+    let since = at.duration_since(UNIX_EPOCH).ok()?.as_millis();
+    Some(i64::try_from(since).ok()? - east(zone)?)
 }
 
+/// How far east of Greenwich `+02:00` or `-0330` is, in milliseconds.
+fn east(zone: &str) -> Option<i64> {
+    let Some((sign, clock)) = zone.split_at_checked(1) else {
+        return Some(0);
+    };
+    let (hours, minutes) = clock.split_at_checked(2)?;
+    let minutes = minutes.strip_prefix(':').unwrap_or(minutes);
+    let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+    Some(minutes * if sign == "-" { -60_000 } else { 60_000 })
+}
+
+/// The length of `2024-06-30`, whose hyphens are no signs.
+const DATE: usize = 10;
 const CHANNEL_NAME: usize = 60;
 
 record!(Webhook {
@@ -336,6 +376,7 @@ record!(Words {
     message_id,
     body,
     attachments,
+    left_out,
     user_id,
     at
 });

@@ -5,13 +5,14 @@ use super::contact::disconnected;
 use super::from_ghl::taken;
 use super::outbox::Reason;
 use super::turn::{Field, Kind, LastError, Stop, Turn, text};
-use super::work::{Step, Work};
+use super::work::{CallKind, Step, Work};
 use super::{Ask, Output, object_of_company};
 use crate::error::Fault;
 use crate::ghl;
 use crate::ghl::answer::{Verdict, text as text_at};
 use crate::ghl::tokens::{Grant, Owner, Tokens};
 use crate::http::{Outcome, Request, Response};
+use crate::seal::key_id;
 use crate::signature::{digest, hex};
 use crate::store::{Item, Stage};
 use crate::token::{Action, Event, Lifecycle, Lost, REFRESH_TIMEOUT};
@@ -53,6 +54,32 @@ impl Turn<'_> {
         wire::read(&bytes).map_err(|_| "the stored tokens are not readable".into())
     }
 
+    /// Seals the tokens with the newest of `SEAL_KEYS` if an older one has, so that it can go. In
+    /// whatever turn comes first: new keys come with a new instance, which begins with one.
+    pub fn reseal(&mut self) -> Result<(), Stop> {
+        let keys = &self.settings.seal_keys;
+        let is_old = |sealed: &String| !keys.is_newest(sealed);
+        let Some(old) = self.sealed.clone().filter(is_old) else {
+            return Ok(());
+        };
+        // Without its key it is kept as it is, and health says so.
+        let Ok(tokens) = self.tokens() else {
+            return Ok(());
+        };
+        self.seal(&tokens);
+        let now = self.sealed.as_deref().and_then(key_id);
+        let fields = json!({ "was": key_id(&old), "is": now });
+        self.log("info", "tokens_resealed", fields);
+        self.mirror_tokens()
+    }
+
+    fn seal(&mut self, tokens: &Tokens) {
+        let (plain, nonce) = (text(tokens), self.random());
+        let id = &self.location.id;
+        let sealed = self.settings.seal_keys.seal(plain.as_bytes(), id, nonce);
+        self.sealed = Some(sealed);
+    }
+
     /// Whether GHL may be called: the connection is good, and its tokens open.
     pub fn can_call_ghl(&mut self) -> bool {
         if !self.connected() {
@@ -61,28 +88,31 @@ impl Turn<'_> {
         match self.tokens() {
             Ok(_) => true,
             Err(_) => {
-                self.note_sealed();
+                self.note_shut();
                 false
             }
         }
     }
 
-    fn note_sealed(&mut self) {
+    /// Why the tokens do not open, if there are any and they do not.
+    pub fn shut(&mut self) -> Option<String> {
+        let is_shut = self.sealed.is_some() && self.tokens().is_err();
+        is_shut.then(|| self.open_tokens().err())?
+    }
+
+    /// They may open soon: with the next instance, which may have other `SEAL_KEYS`.
+    pub fn note_shut(&mut self) {
         let message = self.open_tokens().err().unwrap_or_default();
-        let call = "opening the stored tokens".to_owned();
-        self.wake_at(self.now + SEALED_PAUSE);
-        if self
-            .pulse
-            .last_error
-            .as_ref()
-            .is_some_and(|error| error.message == message)
-        {
+        self.wake_at(self.now + SHUT_PAUSE);
+        let last = self.pulse.last_error.as_ref();
+        if last.is_some_and(|error| error.message == message) {
             return;
         }
-        self.log("error", "tokens_sealed", json!({}));
+        let key = self.sealed.as_deref().and_then(key_id);
+        self.log("error", "tokens_do_not_open", json!({ "key": key }));
         self.pulse.last_error = Some(LastError {
             at: self.now,
-            call,
+            call: "opening the stored tokens".to_owned(),
             status: None,
             message,
             trace_id: None,
@@ -98,23 +128,24 @@ impl Turn<'_> {
         if next.is_some_and(|at| at <= self.now) {
             self.token_event(Event::Tick)?;
         }
-        if let Some(at) = self
+        match self
             .location
             .lifecycle
             .next_tick(self.location.refresh_at())
         {
-            self.wake_at(at);
+            Some(at) => self.wake_at(at),
+            // Nobody calls with them any more, and yet they must not need a key for ever.
+            None if self.sealed.is_some() => self.wake_at(self.now + RESEAL_EVERY),
+            None => {}
         }
         Ok(())
     }
 
+    /// How many calls about tokens are under way: one takes its slot even when nobody waits for
+    /// its answer any more, as after an uninstall.
     pub fn tokens_in_flight(&self) -> usize {
-        usize::from(matches!(
-            self.location.lifecycle,
-            Lifecycle::Refreshing { .. }
-                | Lifecycle::Minting { .. }
-                | Lifecycle::Reconnecting { .. }
-        ))
+        let until = self.location.token_call_until;
+        usize::from(until.is_some_and(|until| until > self.now))
     }
 
     /// A call was refused because its access token, of this generation, has expired.
@@ -190,7 +221,7 @@ impl Turn<'_> {
                 let tokens = match self.tokens() {
                     Ok(tokens) => tokens,
                     Err(_) => {
-                        self.note_sealed();
+                        self.note_shut();
                         return self.token_event(Event::RefreshFailed);
                     }
                 };
@@ -207,10 +238,10 @@ impl Turn<'_> {
                 let ask = Ask::Mint {
                     location_id: self.location.id.clone(),
                 };
-                self.location.token_attempt += 1;
+                let attempt = self.token_call_sent(super::dispatch::TIMEOUT);
                 self.out.push(Output::Tell {
                     call: MINT.into(),
-                    attempt: self.location.token_attempt,
+                    attempt,
                     object: object_of_company(&company),
                     ask,
                     timeout_ms: super::dispatch::TIMEOUT,
@@ -244,14 +275,20 @@ impl Turn<'_> {
     }
 
     fn token_call(&mut self, call: &str, request: Request, timeout_ms: i64) {
-        self.location.token_attempt += 1;
-        let attempt = self.location.token_attempt;
+        let attempt = self.token_call_sent(timeout_ms);
         self.out.push(Output::Call {
             call: call.to_owned(),
             attempt,
             request,
             timeout_ms,
         });
+    }
+
+    fn token_call_sent(&mut self, timeout_ms: i64) -> i64 {
+        self.location.token_attempt += 1;
+        self.location.token_call = self.location.token_attempt;
+        self.location.token_call_until = Some(self.now + timeout_ms);
+        self.location.token_attempt
     }
 
     /// A call about tokens came back. An answer to an older one is not even evidence: within
@@ -262,19 +299,26 @@ impl Turn<'_> {
         attempt: i64,
         outcome: &Outcome,
     ) -> Result<(), Stop> {
+        if attempt == self.location.token_call {
+            self.location.token_call_until = None;
+        }
         if attempt != self.location.token_attempt {
             return Ok(());
         }
         let verdict = Verdict::of(outcome, self.now);
+        let trail = match self.location.lifecycle.sent_at() {
+            Some(sent_at) => json!({ "ms": self.now - sent_at }),
+            None => json!({}),
+        };
         if !matches!(verdict, Verdict::Taken(_)) {
             let words = verdict.words();
-            self.note_error(label(call), outcome, &words);
+            self.note_error(label(call), outcome, &words, trail.clone());
         }
         match (call, verdict) {
             (REFRESH | EXCHANGE, Verdict::Taken(body)) => match Grant::read(&body) {
                 Ok(grant) => self.renew(&grant),
                 Err(why) => {
-                    self.note_error(label(call), outcome, &why);
+                    self.note_error(label(call), outcome, &why, trail);
                     let lost = call == REFRESH;
                     self.token_event(if lost {
                         Event::RefreshLost
@@ -324,6 +368,7 @@ impl Turn<'_> {
 
     /// The object was constructed anew: the call about tokens that was under way is lost.
     pub fn lose_token_call(&mut self) -> Result<(), Stop> {
+        self.location.token_call_until = None;
         match self.location.lifecycle {
             Lifecycle::Refreshing { .. } => self.token_event(Event::RefreshLost),
             Lifecycle::Reconnecting { .. } => self.token_event(Event::ReconnectLost),
@@ -337,10 +382,7 @@ impl Turn<'_> {
         if tokens.refresh.is_empty() {
             tokens.refresh = self.tokens().map(|old| old.refresh).unwrap_or_default();
         }
-        let plain = text(&tokens);
-        let nonce = self.random();
-        let id = self.location.id.clone();
-        self.sealed = Some(self.settings.seal_keys.seal(plain.as_bytes(), &id, nonce));
+        self.seal(&tokens);
         self.opened = Some(tokens);
         self.location.expires_at = self.now + grant.expires_in;
         self.location.refreshed_at = self.now;
@@ -474,7 +516,9 @@ impl Turn<'_> {
                 )?;
             }
         } else {
-            self.tell_down("the app was uninstalled")?;
+            let why = "the app was uninstalled";
+            self.tell_down(why)?;
+            self.close_all(why)?;
         }
         self.sealed = None;
         self.opened = None;
@@ -497,7 +541,14 @@ impl Turn<'_> {
             self.answer(caller, disconnected(&self.location.id));
             return Ok(());
         }
-        self.log("warn", "mint_refused", json!({ "why": why }));
+        self.log("warn", "mint_refused", json!({}));
+        self.pulse.last_error = Some(LastError {
+            at: self.now,
+            call: CallKind::Mint.word().to_owned(),
+            status: None,
+            message: why.to_owned(),
+            trace_id: None,
+        });
         self.token_event(Event::MintRefused)?;
         self.answer(caller, Response::json(200, &json!({ "received": true })));
         Ok(())
@@ -530,4 +581,5 @@ const RECONNECT: &str = "token:reconnect";
 const EXCHANGE: &str = "token:exchange";
 const PROBE: &str = "token:probe";
 const MINT: &str = "token:mint";
-const SEALED_PAUSE: i64 = 60_000;
+const SHUT_PAUSE: i64 = 60_000;
+const RESEAL_EVERY: i64 = 86_400_000;

@@ -24,6 +24,8 @@ impl Turn<'_> {
                     reason: reason.words.clone(),
                     timestamp: self.now,
                 };
+                let (chat_id, id) = (&message.chat_id, &message.message_id);
+                self.show_status(chat_id, id, Status::Failed, Some(reason))?;
                 self.announce_failed(item, event)
             }
             Work::Event(work::Event {
@@ -40,16 +42,13 @@ impl Turn<'_> {
                     reason: reason.words.clone(),
                     timestamp: self.now,
                 };
-                let of = item.accepted_at;
-                self.set_status(&message.message_id, Status::Failed, &reason.words, of)?;
+                self.set_status(item, Status::Failed, Some(reason))?;
                 self.announce_failed(item, event)
             }
             Work::Reply { words } | Work::Held { words } => {
-                let Some(message_id) = &words.message_id else {
-                    return Ok(());
-                };
-                let of = item.accepted_at;
-                self.set_status(message_id, Status::Failed, &reason.words, of)?;
+                if words.message_id.is_some() {
+                    self.set_status(item, Status::Failed, Some(reason))?;
+                }
                 Ok(())
             }
             // No recursion: that an event did not arrive is no event. Set-up work and statuses
@@ -97,8 +96,9 @@ impl Turn<'_> {
     /// Puts a dead letter behind everything that is queued. Some cannot be: what was not
     /// understood, and what has no chat to go to.
     fn revive(&mut self, mut item: Item) -> Result<bool, Stop> {
-        let class = match item.work()? {
-            Work::Held { words } => return self.incoming_again(&item, &words),
+        let work = item.work()?;
+        let class = match &work {
+            Work::Held { words } => return self.incoming_again(&item, words),
             // Behind live messages; a doubt that it died with is looked up first.
             Work::Message(_) => Stage::Upkeep,
             Work::Event(_) => Stage::Event,
@@ -121,7 +121,16 @@ impl Turn<'_> {
             ..Step::default()
         });
         item.class = class;
+        if let Work::Event(event) = &work
+            && item.is_braked()
+        {
+            self.show_reply(&item, &event.body)?;
+        }
         (item.tries, item.since) = (0, None);
+        if class == Stage::Event && self.settings.webhook_url.is_none() {
+            // It waits for a live client for another day.
+            item.since = Some(self.now);
+        }
         (item.code, item.reason) = (None, None);
         if self.db.lane_head(&item.lane)?.is_some() {
             (item.stage, item.due) = (Stage::Behind, None);

@@ -149,6 +149,10 @@ impl Turn<'_> {
         let Some(kind) = step.call else {
             return Err(Fault(format!("item {} is in flight without a call", item.seq)).into());
         };
+        let went_well = matches!(outcome, Outcome::Answered(response) if response.ok());
+        if went_well && item.took(self.now) >= SLOW {
+            self.log_call("call_slow", kind.word(), outcome, item.trail(self.now));
+        }
         match kind {
             CallKind::Event => return self.event_answered(item, &step, outcome),
             CallKind::Tell => return self.tell_answered(item, &step, outcome),
@@ -172,6 +176,7 @@ impl Turn<'_> {
             Verdict::TooMany { after } => {
                 let jitter = self.jitter();
                 self.pulse.rate.refused(*after, self.now, jitter);
+                self.log_call("rate_limited", kind.word(), outcome, item.trail(self.now));
                 return self.again(item, &step);
             }
             Verdict::NotActive => {
@@ -179,7 +184,7 @@ impl Turn<'_> {
                 return self.again(item, &step);
             }
             Verdict::Expired { why } if kind != CallKind::Status => {
-                self.note_error(kind.word(), outcome, why);
+                self.note_error(kind.word(), outcome, why, item.trail(self.now));
                 self.refused_token(step.generation)?;
                 return self.again(item, &step);
             }
@@ -187,7 +192,7 @@ impl Turn<'_> {
         }
         if !matches!(verdict, Verdict::Taken(_)) {
             let words = verdict.words();
-            self.note_error(kind.word(), outcome, &words);
+            self.note_error(kind.word(), outcome, &words, item.trail(self.now));
         }
         match kind {
             CallKind::Search
@@ -288,7 +293,7 @@ impl Turn<'_> {
             .filter(due)
             .cloned()
             .collect();
-        messages.sort_by_key(|head| (head.due, head.seq));
+        messages.sort_unstable_by_key(|head| (head.due, head.seq));
         ready.append(&mut messages);
         ready.extend(board.of(Stage::Upkeep).filter(due).cloned());
         ready
@@ -382,6 +387,13 @@ impl Slots {
     }
 }
 
+impl Item {
+    /// How long its call has been under way.
+    pub fn took(&self, now: i64) -> i64 {
+        self.due.map_or(0, |due| now - (due - LOST))
+    }
+}
+
 impl CallKind {
     fn is_to_ghl(self) -> bool {
         !matches!(self, Self::Event | Self::Tell)
@@ -443,6 +455,8 @@ const BOARD_STAGE: usize = 6;
 pub(super) const TIMEOUT: i64 = 15_000;
 /// A call that the host never came back with is unclear after this time.
 const LOST: i64 = TIMEOUT + 2_000;
+/// A call that takes this long is worth a line in the log.
+const SLOW: i64 = 5_000;
 /// While something is under way, the object is woken at least this often.
 const SAFETY: i64 = 15_000;
 const UPKEEP_PAUSE: i64 = 30_000;

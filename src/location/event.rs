@@ -1,6 +1,6 @@
 //! An event on its way to vCX, and the contact of an agent's message that we do not know yet.
 
-use super::from_ghl::{NO_CHAT, vcx_lane};
+use super::from_ghl::{NO_CHAT, nothing_left, vcx_lane};
 use super::message::conversation_of;
 use super::outbox::{PATIENCE, Reason};
 use super::turn::{Field, Stop, Turn, text};
@@ -31,9 +31,10 @@ impl Turn<'_> {
 
     pub fn start_event(&mut self, item: Item, event: work::Event) -> Result<(), Stop> {
         let Some(url) = self.settings.webhook_url.clone() else {
-            if self.now - item.accepted_at < PATIENCE {
-                let at = item.accepted_at + PATIENCE;
-                return self.ready_at(item, &Step::default(), at);
+            // Only a live client can take it, and says so by itself.
+            let since = item.since.unwrap_or(item.accepted_at);
+            if self.now - since < PATIENCE {
+                return self.ready_at(item, &Step::default(), since + PATIENCE);
             }
             if event.message.is_none() {
                 // Nobody listens, and nobody misses what no agent wrote.
@@ -70,20 +71,29 @@ impl Turn<'_> {
             Some(200..=299) => {
                 self.pulse.last_to_vcx_at = Some(self.now);
                 if let Work::Event(event) = item.work()?
-                    && let Some(message) = event.message
+                    && event.message.is_some()
                 {
-                    let of = item.accepted_at;
-                    self.set_status(&message.message_id, Status::Delivered, "", of)?;
+                    self.set_status(&item, Status::Delivered, None)?;
                 }
                 self.finish(item)
             }
             Some(400 | 413 | 422) => {
-                self.note_error(CallKind::Event.word(), outcome, &words);
+                self.note_error(
+                    CallKind::Event.word(),
+                    outcome,
+                    &words,
+                    item.trail(self.now),
+                );
                 let words = format!("vCX refused the event for good: {words}");
                 self.give_up(item, Reason::new("refused", words))
             }
             Some(_) | None => {
-                self.note_error(CallKind::Event.word(), outcome, &words);
+                self.note_error(
+                    CallKind::Event.word(),
+                    outcome,
+                    &words,
+                    item.trail(self.now),
+                );
                 let words = format!("vCX did not take the event: {words}");
                 self.put_off(item, step, Reason::new("vcx_failed", words), after)
             }
@@ -92,6 +102,9 @@ impl Turn<'_> {
 
     /// An agent's message to a contact that we do not know: perhaps it carries our client id.
     pub fn start_reply(&mut self, mut item: Item, step: Step, words: &Words) -> Result<(), Stop> {
+        if words.is_empty() {
+            return self.give_up(item, nothing_left());
+        }
         let contact_id = words.contact_id.clone().unwrap_or_default();
         if let Some(chat) = self.chat_of_contact(&contact_id)? {
             // A push has made it known meanwhile.
@@ -194,6 +207,8 @@ impl Turn<'_> {
         let id = item.message_id().to_owned();
         let event = map::to_vcx(words, &self.location.id, chat, &id, self.now);
         item.set_work(&Work::event(&id, &event));
+        item.conversation_id = Some(chat.id.clone());
+        self.show_reply(&item, &event.json())?;
         item.class = Stage::Event;
         item.tries = 0;
         item.since = None;

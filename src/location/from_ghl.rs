@@ -103,6 +103,14 @@ impl Turn<'_> {
     /// Queues an agent's message for vCX.
     pub fn deliver(&mut self, words: &Words, contact_id: &str, id: &str) -> Result<(), Stop> {
         let key = format!("in:{id}");
+        if words.left_out > 0 {
+            let fields = json!({ "messageId": id, "attachments": words.left_out });
+            self.log("warn", "attachments_left_out", fields);
+        }
+        if words.is_empty() {
+            let words = words.clone();
+            return self.bury(&key, text(&Work::Reply { words }), nothing_left());
+        }
         let lane = vcx_lane(contact_id);
         let Some(chat) = self.chat_of_contact(contact_id)? else {
             let work = text(&Work::Reply {
@@ -126,10 +134,15 @@ impl Turn<'_> {
             );
             let why = "vCX and GHL keep answering each other with the same texts";
             self.note_brake(why);
-            return self.bury(&key, work, Reason::new("loop_brake", why));
+            let mut item = Item::new(key.clone(), key, Stage::Event, work, self.now);
+            item.conversation_id = Some(chat.id);
+            item.seq = self.db.add(&item)?;
+            return self.give_up(item, Reason::new("loop_brake", why));
         }
         let mut item = Item::new(key, lane, Stage::Event, work, self.now);
         item.contact_id = Some(contact_id.to_owned());
+        item.conversation_id = Some(chat.id);
+        self.show_reply(&item, &event.json())?;
         self.enqueue(item)?;
         Ok(())
     }
@@ -259,10 +272,11 @@ impl Turn<'_> {
         let event = vcx::Event::ConversationUpdated {
             location_id: self.location.id.clone(),
             client_id: chat.client_id,
-            vcx_conversation_id: chat.id,
+            vcx_conversation_id: chat.id.clone(),
             unread_count,
             timestamp: webhook.sent_at.unwrap_or(self.now),
         };
+        self.show_update(&chat.id, &event)?;
         self.announce(&format!("unread:{key}"), vcx_lane(&contact_id), &key, event)
     }
 
@@ -373,8 +387,16 @@ pub(super) fn taken() -> Response {
     Response::json(200, &json!({ "received": true }))
 }
 
+/// Why an agent's message fails that had nothing in it but attachments that are not passed on.
+pub(super) fn nothing_left() -> Reason {
+    Reason::new(
+        "no_public_url",
+        "its attachments are not at public https URLs",
+    )
+}
+
 /// The id of a message that GHL gave none begins with this: GHL knows no status of it.
-pub(super) const UNNAMED: &str = "unnamed_";
+pub const UNNAMED: &str = "unnamed_";
 /// The key of a message whose conversation nobody knows begins with this.
 const UNMAPPED: &str = "unmapped:";
 /// Why an agent's message to somebody without a vCX chat fails.

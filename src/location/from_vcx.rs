@@ -2,6 +2,7 @@
 
 use super::contact::{HOLD, lane};
 use super::message::{queued_response, sent_response};
+use super::outbox::Reason;
 use super::turn::{Stop, Turn, text};
 use super::work::{Message, Work};
 use crate::error::{Code, Problem};
@@ -24,8 +25,24 @@ impl Turn<'_> {
         if let Some(item) = self.db.item_by_key(&key)? {
             return self.pushed_again(caller, &item, &fingerprint);
         }
+        let pace = match push.by_session {
+            true => Some(self.pace_of(&push.vcx_conversation_id)?),
+            false => None,
+        };
+        if let Some(Pace { until, pushes }) = pace
+            && pushes >= PUSHES
+        {
+            let detail = format!("a browser may push {PUSHES} messages a minute into a chat");
+            let wait = (until - self.now + 999) / 1_000;
+            let response = Problem::new(Code::TooManyRequests, detail).response();
+            self.answer(caller, response.header("retry-after", wait.to_string()));
+            return Ok(());
+        }
         self.restore_chat(&push.vcx_conversation_id)?;
         let (chat, mut client, maps) = self.chat_of(push)?;
+        if let Some(Pace { until, pushes }) = pace {
+            self.db.put_pace(&chat.id, until - MINUTE, pushes + 1)?;
+        }
         if self.brake(&mut client, &push.body, Side::Said) {
             return self.push_braked(caller, &client, &message_id);
         }
@@ -45,6 +62,7 @@ impl Turn<'_> {
             date,
             maps,
         };
+        self.show_push(push, &message)?;
         let work = text(&Work::Message(message));
         let mut item = Item::new(key, lane(&client.id), Stage::Live, work, self.now);
         item.digest = Some(fingerprint);
@@ -65,6 +83,19 @@ impl Turn<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many messages a chat's browser has pushed in the minute that it is in. It begins with
+    /// a push: whoever has used it up gets all of the next one.
+    fn pace_of(&self, chat_id: &str) -> Result<Pace, Stop> {
+        let known = self.db.pace(chat_id)?;
+        let (from, pushes) = known
+            .filter(|(from, _)| self.now - from < MINUTE)
+            .unwrap_or((self.now, 0));
+        Ok(Pace {
+            until: from + MINUTE,
+            pushes,
+        })
     }
 
     /// A repeat is answered with how things are today, and changes nothing.
@@ -252,7 +283,13 @@ impl Turn<'_> {
         if !self.accepts(caller) {
             return Ok(());
         }
-        let Some(item) = self.db.item_by_key(&format!("in:{}", ask.message_id))? else {
+        let is_meant = |item: &Item| {
+            let chat = ask.only_chat.as_ref();
+            chat.is_none_or(|chat| item.conversation_id.as_ref() == Some(chat))
+        };
+        let item = self.db.item_by_key(&format!("in:{}", ask.message_id))?;
+        // Of another chat's messages a browser learns no more than of those that are not there.
+        let Some(item) = item.filter(is_meant) else {
             let detail = format!("message {} never went to vCX from here", ask.message_id);
             self.answer(
                 caller,
@@ -260,13 +297,19 @@ impl Turn<'_> {
             );
             return Ok(());
         };
-        let why = ask
-            .error
-            .clone()
-            .unwrap_or_else(|| "vCX could not show it".into());
-        let status = self.set_status(&ask.message_id, ask.status, &why, item.accepted_at)?;
+        let reason = (ask.status == Status::Failed).then(|| {
+            let words = ask.error.as_deref().unwrap_or("vCX could not show it");
+            Reason {
+                code: "not_shown",
+                words: words.to_owned(),
+            }
+        });
+        let status = self.set_status(&item, ask.status, reason.as_ref())?;
         let body = json!({ "messageId": ask.message_id, "status": Status::as_str(status) });
         self.answer(caller, Response::json(200, &body));
+        if ask.status >= Status::Delivered {
+            self.settle_live(item)?;
+        }
         Ok(())
     }
 
@@ -328,6 +371,15 @@ impl Turn<'_> {
     }
 }
 
+/// A minute of a chat's browser.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// When it ends.
+    until: i64,
+    /// Messages pushed in it.
+    pushes: i64,
+}
+
 /// Which side a text came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -338,7 +390,7 @@ pub(super) enum Side {
 }
 
 /// The id of a message; a derived one if vCX gave none.
-pub(super) fn id_of(push: &Push) -> String {
+pub fn id_of(push: &Push) -> String {
     if let Some(id) = &push.message_id {
         return id.clone();
     }
@@ -371,6 +423,9 @@ fn fingerprint(push: &Push) -> String {
 const RATE_PATIENCE: i64 = 1_000;
 /// Begins the hashes of a side's latest texts, newest first, when the other side has answered.
 const ANSWERED: &str = ".";
+/// Messages that a browser may push into its chat in a minute: more than a person writes.
+const PUSHES: i64 = 30;
+const MINUTE: i64 = 60_000;
 /// Texts of a side that are remembered.
 const TEXTS: usize = 16;
 /// Answers in a row, each soon after the one before, that trip the brake.

@@ -9,6 +9,7 @@ impl Turn<'_> {
     /// Answers with the location's health.
     pub fn health(&mut self, caller: &str) -> Result<(), Stop> {
         let (depth, oldest_at) = self.db.depth()?;
+        let next_try_at = self.next_try()?;
         let dead: Vec<Value> = self
             .db
             .dead()?
@@ -49,7 +50,7 @@ impl Turn<'_> {
                 "lastToGhlAt": pulse.last_to_ghl_at,
                 "lastToVcxAt": pulse.last_to_vcx_at,
             },
-            "queue": { "depth": depth, "oldestAt": oldest_at },
+            "queue": { "depth": depth, "oldestAt": oldest_at, "nextTryAt": next_try_at },
             "rate": {
                 "max": pulse.rate.max,
                 "intervalMs": pulse.rate.interval_ms,
@@ -64,9 +65,23 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// When what waits is tried next: a message, or what stands before all of those for GHL.
+    fn next_try(&self) -> Result<Option<i64>, Stop> {
+        let connected = self.connected();
+        let healing = match connected {
+            true => None,
+            false => self
+                .location
+                .lifecycle
+                .next_tick(self.location.refresh_at()),
+        };
+        let due = self.db.next_due(!connected)?;
+        Ok(due.into_iter().chain(healing).min())
+    }
+
     /// Why nothing gets through.
     fn down(&mut self) -> Vec<String> {
-        let mut reasons = Vec::new();
+        let mut reasons: Vec<String> = self.shut().into_iter().collect();
         match &self.location.lifecycle {
             Lifecycle::Fresh | Lifecycle::Due { tries: 0, .. } => {}
             Lifecycle::Refreshing {
@@ -74,6 +89,8 @@ impl Turn<'_> {
                 paused: None,
                 ..
             } => {}
+            // It was not even asked.
+            Lifecycle::Due { .. } if !reasons.is_empty() => {}
             Lifecycle::Due { .. } | Lifecycle::Refreshing { paused: None, .. } => {
                 reasons.push("GHL does not answer the token refresh; it is tried again".into());
             }
@@ -107,14 +124,6 @@ impl Turn<'_> {
                 );
             }
             Lifecycle::Gone { .. } => reasons.push("the app was uninstalled".into()),
-        }
-        if self.connected() && !self.can_call_ghl() {
-            reasons.extend(
-                self.pulse
-                    .last_error
-                    .as_ref()
-                    .map(|error| error.message.clone()),
-            );
         }
         reasons
     }

@@ -10,6 +10,7 @@ use crate::ghl::{self, InboxMessage};
 use crate::http::Response;
 use crate::map;
 use crate::store::Item;
+use crate::vcx::Status;
 use serde_json::{Value, json};
 
 impl Turn<'_> {
@@ -116,6 +117,8 @@ impl Turn<'_> {
         item.ghl_id = Some(ghl_id.to_owned());
         self.map_chat(message, contact_id, item.conversation_id.as_deref())?;
         self.settle_contact(&item.lane)?;
+        let (chat_id, id) = (&message.chat_id, &message.message_id);
+        self.show_status(chat_id, id, Status::Delivered, None)?;
         if let Some(caller) = item.caller.take() {
             self.answer(&caller, sent_response(&item));
         }

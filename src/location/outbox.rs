@@ -8,6 +8,7 @@ use crate::ghl::answer::Verdict;
 use crate::http::{Outcome, Response};
 use crate::store::{Head, Item, Stage};
 use crate::token::Lifecycle;
+use crate::vcx::{ID, is_id};
 use serde_json::{Value, json};
 
 /// Why an item is put off or given up.
@@ -133,7 +134,7 @@ impl Turn<'_> {
         self.log(
             "error",
             event,
-            json!({"item": item.seq, "code": reason.code}),
+            json!({ "item": item.seq, "key": item.key, "code": reason.code }),
         );
         if let Some(caller) = caller {
             let problem = match work {
@@ -166,26 +167,37 @@ impl Turn<'_> {
         Ok(self.db.promote(lane, due)?)
     }
 
-    /// Remembers a failed call for the page that health shows.
-    pub fn note_error(&mut self, call: &str, outcome: &Outcome, words: &str) {
+    /// Remembers a failed call for the page that health shows, and logs it. The other side's words
+    /// are for health alone: they may quote what was sent.
+    pub fn note_error(&mut self, call: &str, outcome: &Outcome, words: &str, trail: Value) {
+        self.log_call("call_failed", call, outcome, trail);
         let (status, trace_id) = match outcome {
             Outcome::Answered(response) => (Some(response.status), trace_of(response)),
             Outcome::TimedOut | Outcome::Dropped { .. } => (None, None),
         };
-        let message = words.to_owned();
-        let error = LastError {
+        self.pulse.last_error = Some(LastError {
             at: self.now,
             call: call.to_owned(),
             status,
-            message,
+            message: words.to_owned(),
             trace_id,
-        };
-        self.log(
-            "warn",
-            "call_failed",
-            json!({"call": call, "status": status}),
-        );
-        self.pulse.last_error = Some(error);
+        });
+    }
+
+    /// Logs a call that somebody should know of: calls that go well and fast leave no line.
+    pub fn log_call(&mut self, event: &str, call: &str, outcome: &Outcome, mut trail: Value) {
+        trail["call"] = json!(call);
+        match outcome {
+            Outcome::Answered(response) => {
+                trail["status"] = json!(response.status);
+                if let Some(id) = trace_of(response).filter(|id| is_id(id, ID)) {
+                    trail["traceId"] = json!(id);
+                }
+            }
+            Outcome::TimedOut => trail["error"] = json!("timed_out"),
+            Outcome::Dropped { .. } => trail["error"] = json!("dropped"),
+        }
+        self.log("warn", event, trail);
     }
 
     /// Whether messages can go to GHL now, as far as the connection is concerned.
@@ -195,8 +207,12 @@ impl Turn<'_> {
 
     /// Why nothing will go to GHL for a while, in words for vCX. A refresh is no such reason
     /// before it has failed: it takes a second.
-    pub fn parked(&self) -> Option<String> {
+    pub fn parked(&mut self) -> Option<String> {
         use Lifecycle as L;
+        if self.shut().is_some() {
+            let words = "the location's tokens do not open with SEAL_KEYS; sent when they do";
+            return Some(words.into());
+        }
         let words = match &self.location.lifecycle {
             L::Fresh | L::Minting { .. } | L::Reconnecting { .. } => return None,
             L::Due { tries: 0, .. } => return None,
@@ -219,6 +235,11 @@ impl Turn<'_> {
 }
 
 impl Item {
+    /// What the log says of its call: whose it was, and how long it took.
+    pub fn trail(&self, now: i64) -> Value {
+        json!({ "item": self.seq, "key": self.key, "ms": self.took(now) })
+    }
+
     /// The writer's id of the message, from the key.
     pub fn message_id(&self) -> &str {
         self.key

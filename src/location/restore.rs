@@ -29,6 +29,9 @@ impl Turn<'_> {
             | Input::Waited { .. }
             | Input::Answered { .. }
             | Input::Mirrored { .. }
+            | Input::Heard { .. }
+            | Input::Flush { .. }
+            | Input::Closed { .. }
             | Input::Wake => return Ok(false),
         };
         let (kind, id) = match (object.strip_prefix(COMPANY), object.strip_prefix(LOCATION)) {

@@ -10,31 +10,31 @@ use crate::store::{Item, Stage};
 use crate::vcx::Status;
 
 impl Turn<'_> {
-    /// Moves a message's status forward; a step back has no effect. Returns where it is.
+    /// Moves the status of an agent's message forward, with the reason why it failed; a step back
+    /// has no effect. Returns where it is.
     pub fn set_status(
         &mut self,
-        message_id: &str,
+        of: &Item,
         status: Status,
-        why: &str,
-        of: i64,
+        reason: Option<&Reason>,
     ) -> Result<Status, Stop> {
+        let message_id = of.message_id();
         if message_id.starts_with(UNNAMED) {
             return Ok(status);
         }
         let key = format!("status:{message_id}");
-        let work = |status: Status| {
-            text(&Work::Status {
-                message_id: message_id.into(),
-                status,
-                why: why.into(),
-                of,
-            })
-        };
+        let work = text(&Work::Status {
+            message_id: message_id.into(),
+            status,
+            why: reason.map_or_else(String::new, |reason| reason.words.clone()),
+            of: of.accepted_at,
+        });
         let Some(mut item) = self.db.item_by_key(&key)? else {
             let lane = key.clone();
-            let mut item = Item::new(key, lane, Stage::Status, work(status), self.now);
+            let mut item = Item::new(key, lane, Stage::Status, work, self.now);
             item.digest = Some(status.as_str().into());
             self.enqueue(item)?;
+            self.show_reply_status(of, status, reason)?;
             return Ok(status);
         };
         let furthest = item
@@ -46,13 +46,14 @@ impl Turn<'_> {
             return Ok(furthest);
         }
         item.digest = Some(status.as_str().into());
-        item.work = Some(work(status));
+        item.work = Some(work);
         if matches!(item.stage, Stage::Done | Stage::Dead) {
             item.stage = Stage::Status;
             item.due = Some(self.now);
             (item.tries, item.since, item.step) = (0, None, None);
         }
         self.db.put(&item)?;
+        self.show_reply_status(of, status, reason)?;
         Ok(status)
     }
 

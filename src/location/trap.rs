@@ -26,6 +26,7 @@ impl Turn<'_> {
         self.lost_flights(self.now)?;
         self.release_held()?;
         self.release_field_waiters()?;
+        self.tend_live()?;
         self.note_waiting()?;
         self.trim()
     }
@@ -56,7 +57,8 @@ impl Turn<'_> {
 
     /// The code trapped over an input. Nothing of that turn was kept.
     pub fn trapped(&mut self, input: &Input) -> Result<(), Stop> {
-        self.pulse.careful = true;
+        // What a socket brings starts nothing: the next trap is another's.
+        self.pulse.careful |= !input.is_live();
         self.log("error", "trapped", json!({ "input": input.name() }));
         match input {
             Input::Asked { caller, ask, .. } => self.trapped_asking(caller, ask),
@@ -77,6 +79,9 @@ impl Turn<'_> {
                 suspect.map_or(Ok(()), |seq| self.trapped_item(seq))
             }
             Input::Mirrored { key, .. } => Ok(self.db.mirror_refused(key, self.now + PAUSE)?),
+            Input::Heard { cursor, .. } | Input::Flush { cursor } | Input::Closed { cursor } => {
+                self.trapped_live(cursor)
+            }
             Input::Started | Input::Waited { .. } | Input::Trapped { .. } => Ok(()),
         }
     }
@@ -109,6 +114,7 @@ impl Turn<'_> {
             Ask::Contact { .. }
             | Ask::Status { .. }
             | Ask::Connect { .. }
+            | Ask::Listen { .. }
             | Ask::Health
             | Ask::Replay { .. }
             | Ask::Register { .. }
@@ -195,6 +201,9 @@ impl Input {
             Self::Waited { .. } => "waited",
             Self::Answered { .. } => "answered",
             Self::Mirrored { .. } => "mirrored",
+            Self::Heard { .. } => "heard",
+            Self::Flush { .. } => "flush",
+            Self::Closed { .. } => "closed",
             Self::Wake => "wake",
             Self::Trapped { .. } => "trapped",
         }

@@ -9,7 +9,7 @@ use crate::store::Store;
 use crate::token::{self, Lifecycle};
 use crate::wire::{self, Wire, choice, record};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the turn is about and what it has to say so far.
 pub(super) struct Turn<'a> {
@@ -24,6 +24,8 @@ pub(super) struct Turn<'a> {
     pub opened: Option<Tokens>,
     pub pulse: Pulse,
     pub out: Vec<Output>,
+    /// The tags of conversations that have news for live clients.
+    pub news: BTreeSet<String>,
     entropy: &'a mut dyn FnMut(&mut [u8]),
     recalled: &'a BTreeMap<String, Option<String>>,
     wake: Option<i64>,
@@ -63,6 +65,10 @@ pub struct Location {
     pub told_down: bool,
     /// The number of the latest call about tokens.
     pub token_attempt: i64,
+    /// The number of the one that was sent last.
+    pub token_call: i64,
+    /// Until when that one may be under way, whatever has become of the connection meanwhile.
+    pub token_call_until: Option<i64>,
     /// Since when GHL cannot be called.
     pub parked_since: Option<i64>,
     /// The custom field that holds vCX's client ids.
@@ -71,6 +77,10 @@ pub struct Location {
     pub restored: bool,
     /// The revision of the latest value for KV.
     pub rev: i64,
+    /// Since when every event is kept for live clients; none while none are.
+    pub fed_since: Option<i64>,
+    /// No event that is to come has an id up to this one.
+    pub fed_mark: i64,
 }
 
 /// What an object is for.
@@ -185,6 +195,7 @@ impl<'a> Turn<'a> {
             opened: None,
             pulse,
             out: Vec::new(),
+            news: BTreeSet::new(),
             entropy,
             recalled: feed.recalled,
             wake: None,
@@ -207,6 +218,8 @@ impl<'a> Turn<'a> {
                 at: at.max(self.now),
             });
         }
+        let news = self.news.into_iter();
+        self.out.extend(news.map(|tag| Output::Publish { tag }));
         Ok(self.out)
     }
 
@@ -284,10 +297,14 @@ impl Location {
             granted: None,
             told_down: false,
             token_attempt: 0,
+            token_call: 0,
+            token_call_until: None,
             parked_since: None,
             field: Field::Unknown,
             restored: false,
             rev: 0,
+            fed_since: None,
+            fed_mark: 0,
         }
     }
 }
@@ -326,10 +343,14 @@ record!(Location {
     granted,
     told_down,
     token_attempt,
+    token_call,
+    token_call_until,
     parked_since,
     field,
     restored,
-    rev
+    rev,
+    fed_since,
+    fed_mark
 });
 choice!(Kind {
     "location" Location,

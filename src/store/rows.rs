@@ -273,7 +273,7 @@ pub struct Item {
     pub ghl_id: Option<String>,
     /// Its contact.
     pub contact_id: Option<String>,
-    /// Its conversation.
+    /// Its conversation: GHL's of a message for GHL, vCX's of an agent's message.
     pub conversation_id: Option<String>,
     /// Why it failed last, as a stable word.
     pub code: Option<String>,

@@ -22,6 +22,9 @@ pub fn brief(input: &Input) -> String {
             format!("{call}#{attempt} came back: {} {said}", outcome.words())
         }
         Input::Mirrored { key, ok, .. } => format!("kv {key} {ok}"),
+        Input::Heard { .. } | Input::Flush { .. } | Input::Closed { .. } => {
+            panic!("nobody listens here")
+        }
         Input::Wake => "wakes".into(),
         Input::Trapped { input } => format!("trapped over {}", brief(input)),
     }
@@ -59,6 +62,10 @@ pub fn brief_output(output: &Output) -> String {
             ..
         } => format!("[{call}#{attempt} tells {object} {}]", brief_ask(ask)),
         Output::Answer { caller, response } => format!("[{caller} gets {}]", response.status),
+        Output::Accept { .. }
+        | Output::Send { .. }
+        | Output::Close { .. }
+        | Output::Publish { .. } => panic!("nobody listens here"),
         Output::Hold { caller, item, .. } => format!("[{caller} waits for {item}]"),
         Output::Wake { at } => format!("[wake at {}]", at - START),
         Output::Mirror { key, .. } => format!("[kv {key}]"),

@@ -352,6 +352,10 @@ impl World {
                 );
             }
             Output::Answer { caller, response } => self.answer(name, &caller, response),
+            Output::Accept { .. }
+            | Output::Send { .. }
+            | Output::Close { .. }
+            | Output::Publish { .. } => panic!("nobody listens here"),
             Output::Hold {
                 caller,
                 item,

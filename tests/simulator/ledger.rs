@@ -86,6 +86,8 @@ pub enum Rule {
     Contacts,
     /// The code does not fail by itself.
     Fault,
+    /// The log can be sorted, and has nothing private.
+    Log,
 }
 
 /// A message from vCX.

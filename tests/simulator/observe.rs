@@ -2,6 +2,7 @@
 
 use super::ledger::{Flight, Rule};
 use super::network::{Fate, Sender, counts, json_of};
+use super::sabotage::Sabotage;
 use super::world::{VCX_URL, World};
 use serde_json::Value;
 use vcx_ghl::ghl::webhook::{Event, Webhook, millis};
@@ -357,8 +358,21 @@ impl World {
         }
     }
 
-    /// A line that the code logs.
-    pub fn logged(&mut self, _line: &str) {}
+    /// A line that the code logs: what anybody may read, and an engineer can sort.
+    pub fn logged(&mut self, line: &str) {
+        let line = match self.plan.sabotage {
+            Some(Sabotage::Talk) => line.replacen('{', "{\"said\":\"words no. 1\",", 1),
+            Some(_) | None => line.to_owned(),
+        };
+        let fields: Value = serde_json::from_str(&line).unwrap_or_default();
+        let sortable = fields["level"].is_string() && fields["event"].is_string();
+        if !sortable || !fields["at"].is_i64() {
+            self.violate(Rule::Log, format!("no level, event or time: {line}"));
+        }
+        if let Some(word) = PRIVATE.iter().find(|word| line.contains(**word)) {
+            self.violate(Rule::Log, format!("{word} is in {line}"));
+        }
+    }
 }
 
 fn limit_of(response: &Response) -> Option<(usize, i64)> {
@@ -378,5 +392,17 @@ fn general(label: &str) -> String {
 
 pub const SEND: &str = "POST /conversations/messages/inbound";
 const STATUSES: [&str; 4] = ["pending", "failed", "delivered", "read"];
+/// How secrets, texts, names and addresses begin here.
+const PRIVATE: [&str; 9] = [
+    "access-",
+    "refresh-",
+    "client-secret",
+    "whsec_",
+    "@example.com",
+    "+1555",
+    "words no. ",
+    "Visitor ",
+    "Stranger ",
+];
 /// The platform allows six, and KV needs one.
 const SLOTS: usize = 5;

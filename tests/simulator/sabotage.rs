@@ -25,6 +25,8 @@ pub enum Sabotage {
     ForgetRate,
     /// The loop brake forgets.
     NoBrake,
+    /// The log has the texts.
+    Talk,
 }
 
 impl Sabotage {
@@ -43,7 +45,8 @@ impl Sabotage {
             | Self::OldTokens
             | Self::ForgetStatus
             | Self::ForgetRate
-            | Self::NoBrake => false,
+            | Self::NoBrake
+            | Self::Talk => false,
         }
     }
 
@@ -69,7 +72,8 @@ impl Sabotage {
             | Self::DropCommits
             | Self::NoLanes
             | Self::OldTokens
-            | Self::ForgetOwn => &[],
+            | Self::ForgetOwn
+            | Self::Talk => &[],
         }
     }
 }

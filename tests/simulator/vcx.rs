@@ -21,14 +21,16 @@ pub struct Vcx {
 impl World {
     /// vCX answers an event.
     pub fn vcx_answers(&mut self, request: &Request) -> Response {
-        let header = |name: &str| request.headers.get(name).map_or("", String::as_str);
-        let (id, body) = (header("webhook-id").to_owned(), json_of(request));
+        let id = request.headers.get("webhook-id").cloned();
+        let (id, body) = (id.unwrap_or_default(), json_of(request));
         let verified = match &self.settings {
             Ok(settings) => settings.webhook_secrets.as_ref().map(|secrets| {
-                let (timestamp, signature) =
-                    (header("webhook-timestamp"), header("webhook-signature"));
+                let headers = request.headers.iter();
+                let headers: Vec<(&str, &str)> = headers
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect();
                 let bytes = request.body.as_deref().unwrap_or_default().as_bytes();
-                secrets.verify(&id, timestamp, signature, bytes, self.now)
+                secrets.verify(&headers, bytes, self.now)
             }),
             Err(_) => None,
         };

@@ -93,8 +93,8 @@ impl World {
             url: &url,
             authorization: Some(&bearer),
             signature: visit.signature.as_deref(),
-            cookie: None,
             body: Some(visit.body.as_bytes()),
+            ..Incoming::default()
         };
         let entropy = &mut self.entropy;
         let step = edge::route(&incoming, &self.settings, self.now, &mut |bytes| {
@@ -114,6 +114,7 @@ impl World {
                 };
                 self.ask(&object, ask, waiter, ASK_TIMEOUT);
             }
+            Step::Listen { .. } => panic!("nobody listens here"),
             Step::Fetch {
                 request,
                 timeout_ms,

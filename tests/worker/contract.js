@@ -55,6 +55,9 @@ function event({ requestBody }) {
   return misfit(`/webhooks/${type}/post/requestBody/content/application~1json/schema`, requestBody);
 }
 
+/** What is wrong about a value, by a schema of the document. @param {string} name @param {unknown} value */
+export const misfitOf = (name, value) => misfit(`/components/schemas/${name}`, value);
+
 /** @param {string} pointer @param {unknown} value */
 function misfit(pointer, value) {
   const validate = ajv.getSchema(`document#${pointer}`);

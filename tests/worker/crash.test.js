@@ -4,11 +4,12 @@
  */
 
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { startStage, until } from './stage.js';
+import { trapping } from './traps.js';
 
 /** @import { Stage } from './stage.js' */
 
@@ -16,12 +17,6 @@ const INBOUND = '/conversations/messages/inbound';
 const MINUTE = 60_000;
 /** `npm run soak` takes more. */
 const TRAPS = process.env.LONG ? 5_000 : 1_000;
-
-/** A module whose export `trap` is the instruction `unreachable`. */
-const UNREACHABLE = Buffer.from(
-  '0061736d01000000' + '010401600000' + '03020100' + '0708010474726170' + '0000' + '0a05010300000b',
-  'hex',
-);
 
 /** The texts that GHL has of a location's chats, in their order. @param {Stage} stage @param {string} id */
 const texts = (stage, id) => stage.inbox(id).map(({ body }) => body);
@@ -153,14 +148,7 @@ describe('a crash', { concurrency: true }, () => {
   });
 
   describe('Trapped: the code traps half way through a turn', { concurrency: true }, async () => {
-    const dist = join(import.meta.dirname, '../../dist');
-    const trapping = readFileSync(new URL('trapping.js', import.meta.url), 'utf8');
-    const stage = await startStage({
-      modules: [
-        { type: 'ESModule', path: join(dist, 'trapping.js'), contents: trapping },
-        { type: 'CompiledWasm', path: join(dist, 'unreachable.wasm'), contents: UNREACHABLE },
-      ],
-    });
+    const stage = await startStage({ modules: trapping });
     after(() => stage.close());
     const { ghl, sandbox, vcx, logs } = stage;
     const traps = () => logs.filter(({ message }) => message === 'RuntimeError: unreachable').length;

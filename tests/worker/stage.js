@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { startSandbox } from '../../js/sandbox/index.js';
 import { freePort, startWorker } from '../../scripts/workerd.mjs';
 import { holdAgainstContract } from './contract.js';
+import { watchLog } from './private.js';
 
 /** @import { ModuleDefinition } from 'miniflare' */
 /** @import { Entry } from '../../js/sandbox/traffic.js' */
@@ -35,19 +36,32 @@ export async function startStage({ sandbox: sandboxOptions, vars, modules } = {}
   const sandbox = await startSandbox({ workerUrl: `http://127.0.0.1:${port}`, ...sandboxOptions });
   const misfits = holdAgainstContract(sandbox);
   const state = mkdtempSync(join(tmpdir(), 'vcx-ghl-'));
-  const settings = Object.entries({ ...sandbox.workerVars(), ...vars }).filter(([, value]) => value !== undefined);
+  const settings = /** @type {Record<string, string>} */ (
+    Object.fromEntries(Object.entries({ ...sandbox.workerVars(), ...vars }).filter(([, value]) => value !== undefined))
+  );
+  const watch = watchLog(settings, sandbox);
   /** @type {Line[]} */
   const logs = [];
   const start = () =>
     startWorker({
-      vars: /** @type {Record<string, string>} */ (Object.fromEntries(settings)),
+      vars: settings,
       state,
       modules,
-      onLog: (line) => logs.push(line),
+      onLog: (line) => {
+        logs.push(line);
+        watch.line(line);
+      },
       port,
     });
   let worker = await start();
   const { ghl, vcx } = sandbox;
+
+  /** Lines come in order: when that of a last request is here, all are. */
+  async function lastLine() {
+    const path = `/${randomUUID()}`;
+    await fetch(worker.url + path);
+    await until(async () => logs.some((line) => line.path === path), 'the last line of the log');
+  }
 
   return {
     sandbox,
@@ -107,17 +121,23 @@ export async function startStage({ sandbox: sandboxOptions, vars, modules } = {}
       await worker.close();
       return pid;
     },
-    /** A new workerd on the same state. */
-    async restart() {
+    /** A new workerd on the same state. @param {Record<string, string>} [vars] settings that are others now */
+    async restart(vars) {
+      Object.assign(settings, vars);
       worker = await start();
     },
 
-    /** Ends all of it, and says whether anything on the wire was not what /openapi.json describes. */
+    /**
+     * Ends all of it, and says whether anything on the wire was not what /openapi.json describes, and whether anything in the
+     * log was private.
+     */
     async close() {
+      await lastLine();
       await worker.close();
       await sandbox.close();
       rmSync(state, { recursive: true, force: true });
       assert.deepEqual(misfits, []);
+      assert.deepEqual(watch.wrong(), []);
     },
   };
 }

@@ -1,7 +1,8 @@
 /**
  * The built Worker with code that traps. A message with `trap.<inputs>.<times>.<word>` in its id or text traps in turns of
  * those inputs (`asked`, `answered`, `wake`, `trapped`, joined by `+`; the answers are those to its own calls), that often
- * each: half way, when the turn has written it to the outbox, with the core's own frames on the stack.
+ * each: half way, when the turn has written it to the outbox, with the core's own frames on the stack. A conversation with such
+ * a name traps in turns about its live clients' sockets (`flush`, `heard`), when the turn reads what there is to tell.
  */
 
 // @ts-expect-error
@@ -43,7 +44,9 @@ export class Location extends Built {
 
   /** @param {string} statement @param {unknown[]} args */
   #traps(statement, args) {
-    if (!/^\s*(?:INSERT INTO|UPDATE) outbox\b/.test(statement) || !/^(?:out|in):/.test(String(args[0]))) return false;
+    const writes = /^\s*(?:INSERT INTO|UPDATE) outbox\b/.test(statement) && /^(?:out|in):/.test(String(args[0]));
+    const tells = /^SELECT id, \w+ FROM feed\b/.test(statement);
+    if (!writes && !tells) return false;
     const [mark, inputs, times] = /\btrap\.([a-z+]+)\.(\d+)\.\w+/.exec(args.join(' ')) ?? [];
     if (!inputs?.split('+').includes(this.#input)) return false;
     if (this.#call && this.#call !== `item:${args.at(-1)}`) return false;

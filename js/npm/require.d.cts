@@ -1,0 +1,2 @@
+/** What `require()` gets where ES modules cannot be required: an error that says so. */
+export {};
