@@ -9,6 +9,7 @@ import { startSandbox } from '../js/sandbox/index.js';
 import { breakCall } from './breaking.mjs';
 import { build } from './build.mjs';
 import { guide, live } from './live.mjs';
+import { openInBrowser } from './open.mjs';
 import { prepare } from './prepare.mjs';
 import { Problem, program, root, say } from './run.mjs';
 import { play } from './story.mjs';
@@ -20,13 +21,15 @@ const retry = { max: 12, baseMs: 5_000, maxMs: 60_000, timeoutMs: 10_000 };
 const HELP = `npm run demo -- [options]
 
 Builds the Worker, starts it in workerd beside a GHL and a vCX to develop against, connects a location, lets a
-visitor write and an agent answer, and prints the calls that were made. Then it stays up for you to try.
+visitor write and an agent answer, and prints the calls that were made. Then it stays up, with a page on which
+you play both sides.
 
   --once          end after the transcript; the exit code is 0 only if every step did what it should
   --break <call>  refuse one call, to see what a failure looks like; a line of the transcript, such as
                   "POST /conversations/messages/inbound" or "POST /webhook INSTALL"
   --port <n>      the Worker's port; GHL and vCX take the two after it (default 8787; with --once any free ones)
   --no-build      take dist/ as it is
+  --no-open       do not open the page in a browser
   --help          this
 `;
 
@@ -58,6 +61,7 @@ async function main() {
 
     say(guide(stage.sandbox, pen));
     live(stage, pen, say);
+    if (options.open) openInBrowser(stage.sandbox.pageUrl);
     await stopped;
     say('\nStopped.');
   } finally {
@@ -160,6 +164,7 @@ function readOptions() {
         break: { type: 'string' },
         port: { type: 'string' },
         'no-build': { type: 'boolean', default: false },
+        'no-open': { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     });
@@ -169,7 +174,7 @@ function readOptions() {
     if (values.break && !/^[A-Z]+ \/\S*( \S+)?$/.test(values.break)) {
       throw new Error(`--break takes a line of the transcript, not "${values.break}"`);
     }
-    return { ...values, port, build: !values['no-build'] };
+    return { ...values, port, build: !values['no-build'], open: !values['no-open'] };
   } catch (error) {
     throw new Problem(`${HELP}\n${error instanceof Error ? error.message : error}`);
   }

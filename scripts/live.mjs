@@ -9,7 +9,7 @@ import { logged, tell } from './transcript.mjs';
 /** @import { Pen } from './transcript.mjs' */
 
 /** @param {Sandbox} sandbox @param {Pen} pen */
-export function guide({ ghl, vcx, workerUrl }, pen) {
+export function guide({ ghl, vcx, workerUrl, pageUrl }, pen) {
   const { locationId } = ghl;
   const [{ id: contactId }] = ghl.state.contacts.values();
   const message = { locationId, ...CHAT, fromUser: true, body: 'Yes, see you then!' };
@@ -54,6 +54,10 @@ ${pen.bold('For the examples in the README')}
 export WORKER=${workerUrl} LOCATION=${locationId}
 export KEY=${vcx.apiKey}
 
+${pen.bold('Next: open this page, and play the visitor and the agent')}
+
+  ${pen.cyan(pageUrl)}
+
 ${pen.bold('What is called from here on')}
 `;
 }
@@ -80,13 +84,13 @@ export function live({ sandbox, onLog }, pen, print) {
   let timer;
 
   sandbox.onTraffic((entry) => {
-    if (!entry.n || entry.status === null) return;
+    if (!(entry.n || entry.kind === 'page') || entry.status === null) return;
     recorded.push(entry);
     wait();
   });
   onLog((line) => {
     if (line.event !== 'request') return line.level !== 'info' && print(`   ${pen.red(logged(line))}`);
-    if (line.at < began) return;
+    if (line.at < began || line.method === 'OPTIONS') return;
     requests.push(/** @type {any} */ ({ ...line, n: 0, to: 'worker', kind: 'you' }));
     wait();
   });
@@ -103,11 +107,12 @@ export function live({ sandbox, onLog }, pen, print) {
       if (index >= 0) known.splice(index, 1);
       return index < 0;
     });
-    const calls = [...others, ...recorded].sort((a, b) => a.at - b.at || a.n - b.n);
+    const calls = [...others, ...recorded.filter(({ n }) => n)].sort((a, b) => a.at - b.at || a.n - b.n);
+    [recorded, requests] = [[], []];
+    if (!calls.length) return;
     if (Date.now() - last > BREATH_MS) print('');
     last = Date.now();
     for (const entry of calls) print(tell(entry, pen));
-    [recorded, requests] = [[], []];
   }
 }
 

@@ -1,8 +1,10 @@
 // What the demo shows: four steps, each believed only when the sandbox has recorded the calls that make it true.
 
 import { setTimeout as pause } from 'node:timers/promises';
+import { isBad, parties } from '../js/sandbox/call.js';
+import { MINA } from '../js/sandbox/page/people.js';
 import { Problem } from './run.mjs';
-import { answerOf, isBad, isCall, nameOf, parties, quote, tell } from './transcript.mjs';
+import { answerOf, isCall, nameOf, quote, tell } from './transcript.mjs';
 
 /** @import { Sandbox } from '../js/sandbox/index.js' */
 /** @import { Entry } from '../js/sandbox/traffic.js' */
@@ -18,10 +20,10 @@ import { answerOf, isBad, isCall, nameOf, parties, quote, tell } from './transcr
  *   is not what it should be
  */
 
-const VISITOR = { name: 'Mina Kim', email: 'mina@example.com' };
+const VISITOR = { name: MINA.name, email: MINA.email };
 const QUESTION = 'Hello! Is there a free slot on Friday morning?';
 const ANSWER = 'Hi Mina! Friday at ten is free. See you then?';
-export const CHAT = { clientId: 'client-42', vcxConversationId: 'chat-7' };
+export const CHAT = { clientId: MINA.clientId, vcxConversationId: MINA.vcxConversationId };
 
 /** @type {Step[]} */
 const STORY = [

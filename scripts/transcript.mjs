@@ -1,6 +1,7 @@
 // Recorded calls as lines to read, 80 columns wide. Knows nothing of what should have happened.
 
 import { stripVTControlCharacters } from 'node:util';
+import { isBad, noteOf, parties, shortPath } from '../js/sandbox/call.js';
 
 /** @import { Entry } from '../js/sandbox/traffic.js' */
 
@@ -63,16 +64,6 @@ export function isCall(entry, name) {
   );
 }
 
-/** Who called whom. @param {Entry} entry @returns {[string, string]} */
-export function parties({ to, kind, path }) {
-  if (to === 'worker') return [CALLERS[kind ?? ''] ?? 'GHL', 'Worker'];
-  if (to === 'vcx') return ['Worker', 'vCX'];
-  return [path.startsWith('/v2/oauth/') ? 'Browser' : 'Worker', 'GHL'];
-}
-
-/** No answer, or a refusal; a call under way is neither good nor bad. @param {Entry} entry */
-export const isBad = ({ status }) => status !== null && (status < 200 || status >= 400);
-
 /** What a refused call was answered, in its own words. @param {Entry} entry @returns {string} */
 export function answerOf({ status, responseBody, error }) {
   if (status === 0) return error ?? 'the connection was cut';
@@ -106,20 +97,10 @@ function wordsOf({ to, path, kind, requestBody }) {
   return typeof words === 'string' ? words : '';
 }
 
-/** What tells apart calls of one path: a webhook's kind, an event's type. @param {Entry} entry @returns {string} */
-function noteOf({ to, kind, requestBody }) {
-  if (to === 'worker') return kind && !(kind in CALLERS) ? kind : '';
-  const { type } = /** @type {Record<string, any>} */ (requestBody ?? {});
-  return to === 'vcx' && typeof type === 'string' ? type : '';
-}
-
 /** The path, with ids and query shortened. @param {Entry} entry */
-function pathOf({ path }) {
-  const [name, query] = path.split('?');
-  const short = name.replace(/(?<=\/)[^/]*\d[^/]*/g, (id) =>
-    id.length > 12 ? `${id.slice(0, 3)}…${id.slice(-4)}` : id,
-  );
-  return clip(short, CALL) + (query && short.length < CALL - 2 ? '?…' : '');
+function pathOf(entry) {
+  const short = shortPath(entry);
+  return clip(short, CALL) + (entry.path.includes('?') && short.length < CALL - 2 ? '?…' : '');
 }
 
 /** @param {string} text @returns {unknown} */
@@ -131,8 +112,6 @@ function parsed(text) {
   }
 }
 
-/** @type {Record<string, string>} by the kind of a call to the Worker; all others are GHL's webhooks */
-const CALLERS = { browser: 'Browser', vcx: 'vCX', you: 'You' };
 const WIDTH = 80;
 const INDENT = ' '.repeat(26);
 const CALL = WIDTH - INDENT.length - ' 200 12345 ms'.length;

@@ -13,6 +13,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { startSandbox } from '../js/sandbox/index.js';
+import { opener } from '../scripts/open.mjs';
 import { play } from '../scripts/story.mjs';
 import { createPen } from '../scripts/transcript.mjs';
 import { freePort } from '../scripts/workerd.mjs';
@@ -121,6 +122,40 @@ test('a taken port is said in a sentence', async () => {
   );
 });
 
+test('the last thing that it says is where the page is', async () => {
+  const port = await freePort();
+  const child = spawn(process.execPath, [demo, '--no-build', '--port', `${port}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk;
+  });
+  try {
+    await until(() => text.includes('What is called from here on'));
+    const [, url] = text.match(/\nNext: open this page.*\n\n {2}(\S+)\n\nWhat is called from here on\n/) ?? [];
+    const page = await (await fetch(url)).text();
+    assert.match(page, /<title>vcx-ghl: both sides of a chat<\/title>/);
+    assert.match(page, new RegExp(`data-worker="http://127.0.0.1:${port}"`));
+  } finally {
+    child.kill('SIGINT');
+    await once(child, 'exit');
+  }
+});
+
+test('it opens the page by itself on a desktop, and nowhere else', () => {
+  const url = 'http://127.0.0.1:8789/';
+  const here = { platform: 'linux', env: { DISPLAY: ':0' }, isTTY: true };
+  assert.deepEqual(opener(url, here), ['xdg-open', url]);
+  assert.deepEqual(opener(url, { ...here, env: { WAYLAND_DISPLAY: 'wayland-0' } }), ['xdg-open', url]);
+  assert.deepEqual(opener(url, { ...here, platform: 'darwin', env: {} }), ['open', url]);
+  assert.deepEqual(opener(url, { ...here, platform: 'win32', env: {} }), ['cmd', '/c', 'start', '', url]);
+  assert.equal(opener(url, { ...here, isTTY: false }), undefined, 'through a pipe');
+  assert.equal(opener(url, { ...here, env: {} }), undefined, 'without a display');
+  assert.equal(opener(url, { ...here, env: { DISPLAY: ':0', CI: 'true' } }), undefined, 'in CI');
+  assert.equal(opener(url, { ...here, env: { DISPLAY: ':10', SSH_CONNECTION: '::1' } }), undefined, 'from afar');
+});
+
 test('an option that does not exist shows those that do', async () => {
   const { code, stderr } = await run('--twice');
   assert.equal(code, 1);
@@ -147,6 +182,9 @@ test('it stays up: its curl lines work, what they cause is told, Ctrl-C ends it'
     assert.equal(push.status, 'sent');
     assert.equal(reply.posts[0].status, 200);
     assert.equal(health.health, 'ok');
+    // The page asks all the time; that would drown what a person does.
+    const [, ghl] = text.match(/^ {2}GHL +(\S+)$/m) ?? [];
+    assert.equal((await (await fetch(`${ghl}/_sandbox/health`)).json()).health, 'ok');
 
     const later = () => text.slice(text.indexOf('What is called from here on'));
     await until(() => /PUT .*\/status/.test(later()) && /GET .*\/locations/.test(later()));

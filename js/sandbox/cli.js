@@ -21,7 +21,8 @@ const HELP = `vcx-ghl-sandbox: a GoHighLevel and a vCX to develop against.
   --quiet             do not print the calls
   --help              this
 
-While it runs, GET <ghl>/_sandbox lists its levers over HTTP: replies of agents, faults, pauses, state.
+While it runs, GET <ghl>/_sandbox lists its levers over HTTP: replies of agents, faults, pauses, state. On the page
+at <vcx>/ one plays both sides: a visitor, and an agent in GHL’s inbox.
 `;
 
 await main();
@@ -85,12 +86,13 @@ function option(setting) {
 }
 
 /** @param {Sandbox} sandbox */
-function welcome({ ghl, vcx, workerUrl, workerVars }) {
+function welcome({ ghl, vcx, workerUrl, workerVars, pageUrl }) {
   const vars = Object.entries(workerVars()).map(([name, value]) => `  --var '${name}:${value}'`);
   const locations = [...ghl.state.locations.values()].map(({ id, name }) => `  ${id}  ${name}`);
   return `GHL        ${ghl.url}
 vCX        ${vcx.url}
 levers     ${ghl.url}/_sandbox
+page       ${pageUrl}
 Worker     ${workerUrl}
 
 locations

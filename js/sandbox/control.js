@@ -4,6 +4,7 @@
  */
 
 import { Refusal } from './ghl/errors.js';
+import { watch } from './watch.js';
 
 /** @import { Answer, Request } from './http.js' */
 /** @import { Sandbox } from './index.js' */
@@ -29,6 +30,10 @@ export function createControl(sandbox) {
 /** @param {Sandbox} sandbox @param {Request} request @returns {Promise<Answer>} */
 async function answer(sandbox, { method, path, body, query, malformed }) {
   if (method === 'OPTIONS') return { status: 204, headers: CORS };
+  if (method === 'GET' && path === STREAM) {
+    const answer = watch(sandbox);
+    return { ...answer, headers: { ...answer.headers, ...CORS } };
+  }
   const lever = LEVERS[`${method} ${path}`];
   if (!lever) return reply(404, { error: `no ${method} ${path}; GET ${ROOT} lists what there is` });
   if (malformed) return reply(400, { error: malformed });
@@ -41,6 +46,7 @@ async function answer(sandbox, { method, path, body, query, malformed }) {
 }
 
 const ROOT = '/_sandbox';
+const STREAM = `${ROOT}/stream`;
 const CORS = {
   'access-control-allow-origin': '*',
   'access-control-allow-methods': 'GET, POST, DELETE, OPTIONS',
@@ -63,8 +69,12 @@ const LEVERS = {
       workerUrl,
       clientId: ghl.clientId,
       providerId: ghl.providerId,
+      locationId: ghl.locationId,
       publicKey: ghl.publicKeyBase64,
-      levers: Object.entries(LEVERS).map(([name, { what }]) => `${name}: ${what}`),
+      levers: [
+        ...Object.entries(LEVERS).map(([name, { what }]) => `${name}: ${what}`),
+        `GET ${STREAM}: server-sent events: each call, and where the plugs are`,
+      ],
     }),
   },
   'GET /_sandbox/traffic': {
@@ -78,6 +88,14 @@ const LEVERS = {
       }
       return { traffic: later() };
     },
+  },
+  'GET /_sandbox/inbox': {
+    what: '?locationId=…&contactId=…: what an agent sees: contacts, and the messages of one',
+    pull: ({ ghl }, _, query) => ghl.inbox(query.get('locationId') ?? ghl.locationId, query.get('contactId')),
+  },
+  'GET /_sandbox/health': {
+    what: '?locationId=…: how the location is, as the Worker says',
+    pull: ({ ghl, vcx }, _, query) => vcx.health(query.get('locationId') ?? ghl.locationId),
   },
   'GET /_sandbox/state': {
     what: 'companies, locations, users, contacts, conversations, messages, customFields, installations',
@@ -176,9 +194,17 @@ const LEVERS = {
   },
   'POST /_sandbox/clear': {
     what: 'no more faults, on both servers',
-    pull({ ghl, vcx }) {
+    pull({ ghl, vcx, plugs }) {
       ghl.clearFaults();
       vcx.clearFaults();
+      plugs.forget();
+    },
+  },
+  'POST /_sandbox/plug': {
+    what: '{name: ghl|vcx|token, in: true|false}: puts a plug in, or pulls it: GHL, vCX’s backend, the Worker’s token',
+    pull({ plugs }, { name, in: isIn }) {
+      plugs.set(name, isIn);
+      return plugs.state();
     },
   },
 };

@@ -24,12 +24,14 @@ import { setTimeout as wait } from 'node:timers/promises';
  */
 
 /**
- * What a handler answers: `body` is sent as JSON, `text` as it stands, neither as an empty body.
+ * What a handler answers: `body` is sent as JSON, `text` as it stands, `stream` part by part, none of them as an empty body.
  * @typedef {object} Answer
  * @property {number} status
  * @property {OutgoingHttpHeaders} [headers]
  * @property {unknown} [body]
  * @property {string} [text]
+ * @property {(send: (part: string) => void) => () => void} [stream] starts to send, and gives what is to be done when the other
+ *   side has hung up
  */
 
 /**
@@ -221,8 +223,15 @@ function readBytes(incoming) {
 }
 
 /** @param {ServerResponse} outgoing @param {Answer} answer */
-function write(outgoing, { status, headers = {}, body, text: plain }) {
-  if (body !== undefined) {
+function write(outgoing, { status, headers = {}, body, text: plain, stream }) {
+  if (stream) {
+    outgoing.writeHead(status, headers);
+    outgoing.flushHeaders();
+    outgoing.once(
+      'close',
+      stream((part) => outgoing.write(part)),
+    );
+  } else if (body !== undefined) {
     const bytes = Buffer.from(JSON.stringify(body));
     outgoing.writeHead(status, {
       'content-type': 'application/json; charset=utf-8',

@@ -16,6 +16,8 @@ import { createControl } from './control.js';
 import { startGhl } from './ghl/index.js';
 import { defaultOptions } from './ghl/options.js';
 import { createClient } from './http.js';
+import { createPage } from './page.js';
+import { createPlugs } from './plugs.js';
 import { createSecrets } from './secrets.js';
 import { createTraffic } from './traffic.js';
 import { startVcx } from './vcx.js';
@@ -26,6 +28,7 @@ export { line } from './traffic.js';
 /** @import { Options } from './ghl/options.js' */
 /** @import { Entry, WaitOptions } from './traffic.js' */
 /** @import { SandboxGhl } from './ghl/index.js' */
+/** @import { Plugs } from './plugs.js' */
 /** @import { Vcx } from './vcx.js' */
 /** @import { Walk, Walked } from './walk.js' */
 
@@ -53,6 +56,8 @@ export { line } from './traffic.js';
  * @property {Entry[]} traffic every call and webhook, in the order they began
  * @property {(listener: (entry: Entry) => void) => () => void} onTraffic hears of each as it begins and as it ends
  * @property {WaitFor} waitFor
+ * @property {Plugs} plugs
+ * @property {string} pageUrl a page to play both sides on
  * @property {string} workerUrl set it when the Worker is up: it sets redirectUri, deliveryUrl and webhookUrl
  * @property {() => Record<string, string>} workerVars the settings that point a Worker at this sandbox, by name
  * @property {(where: Walk) => Promise<Walked>} walkInstall installs as an admin does: from the Worker's /install over
@@ -125,7 +130,10 @@ export async function startSandbox(options = {}) {
     client,
     webhookSecret: secrets.webhookSecret,
     apiKey: secrets.apiKey,
+    sessionSecret: secrets.sessionSecret,
+    locationId: ghl.locationId,
     workerUrl: () => worker,
+    control: createPage(() => sandbox),
   });
 
   /** @type {Sandbox} */
@@ -135,6 +143,8 @@ export async function startSandbox(options = {}) {
     traffic: traffic.entries,
     onTraffic: traffic.on,
     waitFor: (predicate, how) => traffic.waitFor(sandbox, predicate, how),
+    plugs: createPlugs({ ghl, vcx }, traffic.changed),
+    pageUrl: `${vcx.origin}/`,
     get workerUrl() {
       return worker;
     },
@@ -177,6 +187,7 @@ export async function startSandbox(options = {}) {
       VCX_WEBHOOK_SECRET: secrets.webhookSecret,
       VCX_API_KEY: secrets.apiKey,
       SESSION_SECRET: secrets.sessionSecret,
+      VCX_ALLOWED_ORIGINS: vcx.origin,
       SEAL_KEYS: secrets.sealKey,
     };
   }

@@ -5,7 +5,7 @@
 
 /**
  * @typedef {object} Entry
- * @property {number} n counts from 1
+ * @property {number} n counts from 1; 0 is not kept
  * @property {number} at milliseconds, when it began
  * @property {'ghl' | 'vcx' | 'worker' | ''} to who was called
  * @property {string} method
@@ -16,7 +16,7 @@
  * @property {number} ms
  * @property {string} [fault] the fault that hit it
  * @property {string} [kind] of calls to the Worker: `delivery`, an app webhook's type, `raw` (sendWebhook), `vcx` (vCX
- *   called it) or `browser` (an admin's, in walkInstall)
+ *   called it), `browser` (an admin's, in walkInstall) or `page` (the page asked how the location is)
  * @property {number} [attempt] of a webhook, from 1
  * @property {string} [error] why there was no answer
  */
@@ -86,6 +86,11 @@ export function createTraffic({ now, limit = 20_000 }) {
     /** Something changed that is no call: a test may be waiting for it. */
     changed() {
       if (listeners.size) tell(blank(now()));
+    },
+
+    /** A call that is not worth keeping; who listens hears of it, without a number. @param {Partial<Entry>} part */
+    mention(part) {
+      if (listeners.size) tell({ ...blank(now()), ...part });
     },
 
     /**
@@ -181,6 +186,7 @@ const SECRETS = new Set([
   'clientSecret',
   'authorizationCode',
   'authorization',
+  'token',
 ]);
 // `code` is a secret in OAuth and an error's name everywhere else.
 const OAUTH_SECRETS = new Set([...SECRETS, 'code']);

@@ -1,6 +1,6 @@
 /**
  * A small vCX backend: it takes our events at one URL, checks their Standard Webhooks signature with its own code, and
- * keeps what arrived; and it calls the Worker as vCX does.
+ * keeps what arrived; it signs in visitors; and it calls the Worker as vCX does.
  */
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
@@ -34,9 +34,13 @@ import { serve } from './http.js';
  * @param {Client} options.client
  * @param {string} options.webhookSecret `whsec_…`, comma separated while rotating
  * @param {string} options.apiKey
+ * @param {string} options.sessionSecret
+ * @param {string} options.locationId where its visitors chat
  * @param {() => string} options.workerUrl
+ * @param {(request: Request) => Promise<Answer> | undefined} options.control answers what is neither recorded nor made to fail
  */
-export async function startVcx({ host, port, now, traffic, client, webhookSecret, apiKey, workerUrl }) {
+export async function startVcx(options) {
+  const { host, port, now, traffic, client, webhookSecret, apiKey, workerUrl, control } = options;
   const faults = createFaults();
   const keys = webhookSecret.split(',').map((secret) => {
     return Buffer.from(secret.trim().replace(/^whsec_/, ''), 'base64');
@@ -47,12 +51,13 @@ export async function startVcx({ host, port, now, traffic, client, webhookSecret
   const deliveries = [];
   const seen = new Set();
 
-  /** @param {Request} request @returns {Answer} */
+  /** @param {Request} request @returns {Answer | Promise<Answer>} */
   function handle(request) {
     const { method, path } = request;
-    if (method === 'GET' && (path === '/' || path === EVENTS_PATH)) {
+    if (method === 'GET' && path === EVENTS_PATH) {
       return { status: 200, body: { events, deliveries: deliveries.length } };
     }
+    if (method === 'POST' && path === SESSION_PATH) return openSession(request.body);
     if (method !== 'POST' || path !== EVENTS_PATH) {
       return { status: 404, body: { message: `vCX has no ${method} ${path}` } };
     }
@@ -70,7 +75,18 @@ export async function startVcx({ host, port, now, traffic, client, webhookSecret
     return { status: 200, body: { ok: true } };
   }
 
-  const server = await serve({ host, port, to: 'vcx', traffic, faults, handle });
+  /** A session for a visitor who is logged in here: this vCX believes whoever asks. @param {any} visitor @returns {Promise<Answer>} */
+  async function openSession(visitor) {
+    // Not before it is asked for: the sandbox runs where nothing is built yet, too.
+    const { createSession } = await import('../npm/index.js');
+    const { sessionSecret: secret, locationId } = options;
+    return createSession({ ...visitor, secret, locationId }).then(
+      (token) => ({ status: 200, body: { token } }),
+      (error) => ({ status: 400, body: { message: error.message } }),
+    );
+  }
+
+  const server = await serve({ host, port, to: 'vcx', traffic, faults, handle, control });
 
   /**
    * Calls the Worker with vCX's key; recorded in the traffic.
@@ -96,6 +112,15 @@ export async function startVcx({ host, port, now, traffic, client, webhookSecret
     return { status: reply.status, body: answer, headers: reply.headers, error: reply.error };
   }
 
+  /** How a location is, as the Worker says. Not recorded: a page asks all the time. @param {string} locationId */
+  async function health(locationId) {
+    const part = { to: /** @type {const} */ ('worker'), method: 'GET', path: `/locations/${locationId}` };
+    const headers = { authorization: `Bearer ${apiKey.split(',')[0]}` };
+    const reply = await client.call(workerUrl() + part.path, { headers, timeoutMs: 5_000 });
+    traffic.mention({ ...part, status: reply.status, kind: 'page' });
+    return reply.status === 200 ? parsed(reply.text) : { error: reply.error ?? reply.text };
+  }
+
   return {
     /** Where the Worker sends events: its VCX_WEBHOOK_URL. */
     url: server.url + EVENTS_PATH,
@@ -105,6 +130,7 @@ export async function startVcx({ host, port, now, traffic, client, webhookSecret
     events,
     deliveries,
     call,
+    health,
     /**
      * A visitor's (or, with `fromUser: false`, a vCX agent's) message.
      * @param {Record<string, unknown>} message
@@ -120,6 +146,7 @@ export async function startVcx({ host, port, now, traffic, client, webhookSecret
 /** @typedef {Awaited<ReturnType<typeof startVcx>>} Vcx */
 
 const EVENTS_PATH = '/events';
+const SESSION_PATH = '/session';
 const TOLERANCE_S = 5 * 60;
 
 /**

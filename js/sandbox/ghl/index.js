@@ -7,6 +7,7 @@ import { serve } from '../http.js';
 import { publicKeyOf } from '../secrets.js';
 import { agentReads, agentReplies } from './agent.js';
 import { emit, event } from './events.js';
+import { inbox } from './inbox.js';
 import { approve, installInNewLocation, uninstall } from './install.js';
 import { createGhlHandler } from './server.js';
 import { createWorld } from './world.js';
@@ -108,6 +109,9 @@ export async function startGhl({ host, port, now, secrets, traffic, client, loca
 
     /** @param {{ locationId?: string, contactId: string }} where */
     agentReads: (where) => agentReads(world, where),
+
+    /** What an agent sees. @param {string} locationId @param {string | null} [contactId] */
+    inbox: (locationId, contactId = null) => inbox(world, locationId, contactId),
 
     /**
      * Installs from the marketplace: nobody brings a `state`. With `visit`, the browser is sent to the redirect URI.

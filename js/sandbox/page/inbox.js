@@ -1,0 +1,149 @@
+/** The agent's side: GHL's inbox, with its contacts and the chat that is open. */
+
+import { createComposer } from './composer.js';
+import { find, isLookedAt, make, write } from './dom.js';
+import * as sandbox from './sandbox.js';
+import { createThread } from './thread.js';
+
+/** @import { InboxContact, InboxMessage } from '../ghl/inbox.js' */
+/** @import { Line } from './thread.js' */
+
+/** @param {(unread: number) => void} onUnread */
+export function createInbox(onUnread) {
+  const pane = find('#inbox');
+  const talk = find('.talk', pane);
+  const thread = createThread(find('.thread', talk));
+  const composer = createComposer(find('form', talk), (text) => {
+    sandbox.reply(openId, text);
+  });
+  const list = createContacts(find('.contacts', pane), (id) => {
+    openId = id;
+    refresh();
+    find('textarea', talk).focus();
+  });
+  let openId = '';
+  /** @type {InboxContact[]} */
+  let contacts = [];
+  let agent = '';
+  let asking = false;
+  let askAgain = false;
+
+  /** Asks the sandbox how things are; what comes meanwhile is asked for after that. */
+  async function refresh() {
+    askAgain = asking;
+    if (asking) return;
+    asking = true;
+    try {
+      const asked = openId;
+      const { location, messages, ...found } = await sandbox.inbox(openId);
+      ({ contacts, agent } = found);
+      write(find('#inbox-location'), location);
+      if (!openId && contacts.length) {
+        openId = contacts[0].id;
+        askAgain = true;
+      }
+      show(asked === openId ? messages : []);
+    } catch {
+      // The sandbox is away; when it is back, `listen` says so.
+    }
+    asking = false;
+    if (askAgain) refresh();
+  }
+
+  /** @param {InboxMessage[]} messages */
+  function show(messages) {
+    const contact = contacts.find(({ id }) => id === openId);
+    list.show(contacts, openId);
+    composer.enable(Boolean(contact));
+    write(find('#contact-name'), contact?.name ?? 'No chat is open');
+    write(find('#contact-email'), contact?.email ?? '');
+    thread.show(messages.map((message) => lineOf(message, contact?.name ?? '', agent)));
+    onUnread(contacts.reduce((sum, { unread }) => sum + unread, 0));
+    see();
+  }
+
+  /** The open chat was read, if the agent is here. */
+  function see() {
+    const contact = contacts.find(({ id }) => id === openId);
+    if (!contact?.unread || !isLookedAt(talk)) return;
+    contact.unread = 0;
+    sandbox.read(openId).then(refresh, () => {});
+  }
+
+  for (const name of ['focusin', 'pointerdown']) talk.addEventListener(name, () => setTimeout(see));
+  addEventListener('focus', see);
+  return { refresh, see };
+}
+
+/** @param {HTMLElement} nav @param {(id: string) => void} choose */
+function createContacts(nav, choose) {
+  const list = find('ul', nav);
+  const empty = find('.empty', nav);
+  /** @type {Map<string, HTMLElement>} */
+  const drawn = new Map();
+
+  return {
+    /** @param {InboxContact[]} contacts @param {string} openId */
+    show(contacts, openId) {
+      empty.hidden = contacts.length > 0;
+      for (const [index, contact] of contacts.entries()) {
+        const item = drawn.get(contact.id) ?? draw(contact.id);
+        drawn.set(contact.id, item);
+        // Moving the one that has the focus would take the focus away.
+        if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
+        update(item, contact, contact.id === openId);
+      }
+      for (const [id, item] of drawn) {
+        if (contacts.some((contact) => contact.id === id)) continue;
+        item.remove();
+        drawn.delete(id);
+      }
+    },
+  };
+
+  /** @param {string} id */
+  function draw(id) {
+    const button = make(
+      'button',
+      { type: 'button', class: 'contact' },
+      make('span', { class: 'name', dir: 'auto' }),
+      make('time'),
+      make('span', { class: 'last', dir: 'auto' }),
+      make('span', { class: 'badge' }),
+    );
+    button.addEventListener('click', () => choose(id));
+    return make('li', {}, button);
+  }
+
+  /** @param {HTMLElement} item @param {InboxContact} contact @param {boolean} isOpen */
+  function update(item, { name, at, unread, lastBody, lastDirection }, isOpen) {
+    find('button', item).setAttribute('aria-current', String(isOpen));
+    write(find('.name', item), name);
+    write(find('time', item), CLOCK.format(new Date(at)));
+    write(find('.last', item), `${lastDirection === 'outbound' ? 'You: ' : ''}${lastBody}`);
+    const badge = find('.badge', item);
+    write(badge, unread ? `${unread}` : '');
+    badge.title = `${unread} unread`;
+  }
+}
+
+/** @param {InboxMessage} message @param {string} contact @param {string} agent @returns {Line} */
+function lineOf({ id, direction, source, body, attachments, status, error, dateAdded }, contact, agent) {
+  const isVisitor = direction === 'inbound';
+  const own = !isVisitor && source === 'app';
+  return {
+    id,
+    author: isVisitor ? 'visitor' : 'agent',
+    name: isVisitor ? contact : own ? agent : 'vCX',
+    own,
+    body,
+    attachments,
+    at: Date.parse(dateAdded),
+    state: own ? (STATES[status] ?? 'sent') : undefined,
+    reason: error?.message,
+  };
+}
+
+/** GHL's words for how far an agent's message is. @type {Record<string, Line['state']>} */
+const STATES = { pending: 'sent', delivered: 'delivered', read: 'read', failed: 'failed' };
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
