@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { startStage } from './worker/stage.js';
@@ -14,6 +14,19 @@ const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const blocks = [...readme.matchAll(/^```sh\n(.*?)^```/gms)]
   .map(([, text]) => text)
   .filter((text) => /^curl /m.test(text));
+
+const SRC = new URL('../src', import.meta.url);
+/** How Rust and JavaScript name a line. */
+const EVENTS = [
+  /\.log\(\s*"\w+",\s*"(\w+)"/g,
+  /\.log_call\("(\w+)"/g,
+  /"event": "(\w+)"/g,
+  /without_effect\("(\w+)"\)/g,
+  /let event = if is_letter \{ "(\w+)"/g,
+  /is_letter \{ "\w+" \} else \{ "(\w+)" \}/g,
+  /\blog\('\w+', '(\w+)'/g,
+  /event: '(\w+)'/g,
+];
 
 /** @type {Awaited<ReturnType<typeof startStage>>} */
 let stage;
@@ -51,6 +64,19 @@ test('every route has an example or is named as somebody else’s', () => {
   const { paths } = JSON.parse(readFileSync(new URL('../src/openapi.json', import.meta.url), 'utf8'));
   const missing = Object.keys(paths).filter((path) => !readme.includes(`\`${path}`) && !readme.includes(` ${path}`));
   assert.deepEqual(missing, []);
+});
+
+test('every line of the log is explained, and no other', () => {
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.rs'));
+  const sources = [...files.map((file) => `../src/${file}`), '../js/worker.js', '../js/location.js'];
+  const logged = sources.flatMap((file) => {
+    const [code] = readFileSync(new URL(file, import.meta.url), 'utf8').split('#[cfg(test)]');
+    return EVENTS.flatMap((event) => [...code.matchAll(event)].map(([, name]) => name));
+  });
+  const [, table] = readme.match(/^## The log\n(.*?)^## /ms) ?? [];
+  const rows = [...table.matchAll(/^\| (`.*?`) \|/gm)].map(([, first]) => first);
+  const explained = rows.flatMap((row) => [...row.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+  assert.deepEqual(explained.filter((name) => name !== 'event').sort(), [...new Set(logged)].sort());
 });
 
 test('every setting that is read is explained', () => {
