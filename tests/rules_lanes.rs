@@ -5,12 +5,29 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::ops::Range;
 use support::*;
 use vcx_ghl::http::Response;
 
 const EVENT: &str = "vCX message.created";
 const FAILED: &str = "vCX message.failed";
 const FIND: &str = "GET /conversations/search";
+
+/// Clients whose chats are in GHL.
+fn each_is_known(w: &mut World, clients: Range<u32>) {
+    for n in clients {
+        each_says(w, n..n + 1, "hello");
+        w.settle();
+    }
+}
+
+fn each_says(w: &mut World, clients: Range<u32>, text: &str) {
+    for n in clients {
+        let client = format!("client-{n}");
+        let chat = json!({ "clientId": client, "vcxConversationId": client });
+        w.push_with(text, chat);
+    }
+}
 
 // Lanes.
 
@@ -121,24 +138,11 @@ fn location_events_have_their_own_lane() {
 #[test]
 fn no_more_than_five_calls_are_under_way_one_of_them_kept_for_statuses_and_refreshes() {
     let mut w = World::chatting();
-    for n in 2..12 {
-        let client = format!("client-{n}");
-        w.push_with(
-            "hello",
-            json!({ "clientId": client, "vcxConversationId": client }),
-        );
-        w.settle();
-    }
+    each_is_known(&mut w, 2..12);
     w.reply("agent-1", "Hi");
     w.take(EVENT);
     w.take("PUT /conversations/messages/agent-1/status");
-    for n in 2..12 {
-        let client = format!("client-{n}");
-        w.push_with(
-            "again",
-            json!({ "clientId": client, "vcxConversationId": client }),
-        );
-    }
+    each_says(&mut w, 2..12, "again");
     assert_eq!(w.under_way(), [SEND, SEND, SEND, SEND]);
     let said = json!({ "locationId": LOCATION, "messageId": "agent-1", "status": "read" });
     w.post("/message-status", &said);
@@ -161,23 +165,10 @@ fn no_more_than_five_calls_are_under_way_one_of_them_kept_for_statuses_and_refre
 #[test]
 fn a_refresh_keeps_its_place_among_the_five_when_an_uninstall_makes_it_useless() {
     let mut w = World::chatting();
-    for n in 2..6 {
-        let client = format!("client-{n}");
-        w.push_with(
-            "hello",
-            json!({ "clientId": client, "vcxConversationId": client }),
-        );
-        w.settle();
-    }
+    each_is_known(&mut w, 2..6);
     w.reply("agent-1", "Hi");
     w.take(EVENT);
-    for n in 2..6 {
-        let client = format!("client-{n}");
-        w.push_with(
-            "again",
-            json!({ "clientId": client, "vcxConversationId": client }),
-        );
-    }
+    each_says(&mut w, 2..6, "again");
     let status = "PUT /conversations/messages/agent-1/status";
     assert_eq!(w.under_way(), [status, SEND, SEND, SEND, SEND]);
     let first = w.calls[1].clone();
@@ -199,14 +190,7 @@ fn a_refresh_keeps_its_place_among_the_five_when_an_uninstall_makes_it_useless()
 #[test]
 fn a_slow_vcx_leaves_room_for_ghl() {
     let mut w = World::chatting();
-    for n in 2..8 {
-        let client = format!("client-{n}");
-        w.push_with(
-            "hello",
-            json!({ "clientId": client, "vcxConversationId": client }),
-        );
-        w.settle();
-    }
+    each_is_known(&mut w, 2..8);
     for n in 2..8 {
         w.webhook(&delivery(
             &format!("con-client-{n}"),
@@ -228,14 +212,7 @@ fn a_slow_vcx_leaves_room_for_ghl() {
 #[test]
 fn the_budget_of_one_wake_up_is_kept() {
     let mut w = World::chatting();
-    for n in 2..6 {
-        let client = format!("client-{n}");
-        w.push_with(
-            "hello",
-            json!({ "clientId": client, "vcxConversationId": client }),
-        );
-        w.settle();
-    }
+    each_is_known(&mut w, 2..6);
     w.advance(HOUR);
     w.budget = 0;
     w.turn(push_input(&w, "client-2"));
