@@ -29,7 +29,13 @@ export const CHAT = { clientId: MINA.clientId, vcxConversationId: MINA.vcxConver
 const STORY = [
   {
     title: 'An admin installs the app',
-    needs: ['GET /install', 'GET /auth/callback', 'POST /oauth/token', 'POST /events location.connected'],
+    needs: [
+      'GET /install',
+      'GET /auth/callback',
+      'POST /oauth/token',
+      'POST /events location.connected',
+      'POST /locations/*/customFields',
+    ],
     act: ({ ghl, walkInstall }) => walkInstall({ locationId: ghl.locationId }),
     shows({ ghl }, recorded) {
       const { locationId } = body(recorded('POST /events location.connected'));
@@ -40,7 +46,14 @@ const STORY = [
   },
   {
     title: 'A visitor writes',
-    needs: ['POST /push-message', 'POST /conversations/messages/inbound'],
+    needs: [
+      'POST /push-message',
+      'POST /webhook ContactCreate',
+      'POST /conversations/messages/inbound',
+      'POST /webhook InboundMessage',
+      'POST /contacts/*/tags',
+      'POST /webhook ContactTagUpdate',
+    ],
     act: ({ ghl, vcx }) =>
       vcx.push({
         locationId: ghl.locationId,
@@ -63,7 +76,7 @@ const STORY = [
   },
   {
     title: 'An agent answers',
-    needs: ['POST /webhook delivery', 'POST /events message.created'],
+    needs: ['POST /webhook delivery', 'POST /events message.created', 'POST /webhook OutboundMessage'],
     act: ({ ghl }, recorded) => {
       const { contactId } = body(recorded('POST /conversations/messages/inbound'));
       return ghl.agentReplies({ contactId, message: ANSWER });
@@ -149,9 +162,13 @@ async function perform(step, sandbox, calls, limitMs) {
   if (cause) return refusal(cause);
   if (thrown) return thrown;
   const open = calls().filter((entry) => !isDone(entry));
-  if (open.length) return `this call was not answered in time: ${open.map(nameOf).join(', ')}`;
-  if (missing().length) return `this call was not made within ${limitMs / 1000} s: ${missing().join(', ')}`;
+  if (open.length) return `${these(open)} not answered in time: ${open.map(nameOf).join(', ')}`;
+  const absent = missing();
+  if (absent.length) return `${these(absent)} not made within ${limitMs / 1000} s: ${absent.join(', ')}`;
 }
+
+/** @param {unknown[]} calls */
+const these = ({ length }) => (length === 1 ? 'this call was' : 'these calls were');
 
 /**
  * Waits for what a step set off: the answers to those who called, GHL's webhooks, and what the Worker does after it answered.

@@ -94,7 +94,8 @@ test('a call that is never made fails its step within the limit', async () => {
   assert.equal(
     error?.message,
     'Step 1, “An admin installs the app”, failed:\n' +
-      'this call was not made within 0.5 s: POST /oauth/token, POST /events location.connected.',
+      'these calls were not made within 0.5 s: ' +
+      'POST /oauth/token, POST /events location.connected, POST /locations/*/customFields.',
   );
   assert.equal(lines.filter((text) => text.includes('✓')).length, 0);
 });

@@ -132,10 +132,13 @@ export async function startStage({ sandbox: sandboxOptions, vars, modules } = {}
      * log was private.
      */
     async close() {
-      await lastLine();
-      await worker.close();
-      await sandbox.close();
-      rmSync(state, { recursive: true, force: true });
+      try {
+        await lastLine();
+      } finally {
+        await worker.close();
+        await sandbox.close();
+        rmSync(state, { recursive: true, force: true });
+      }
       assert.deepEqual(misfits, []);
       assert.deepEqual(watch.wrong(), []);
     },
