@@ -122,6 +122,14 @@ describe('of an npm package', () => {
   });
 });
 
+describe('while packages are installed', () => {
+  it('none of their own code runs, of npm’s and of PyPI’s', () => {
+    const text = (/** @type {string} */ file) => readFileSync(new URL(`../scripts/${file}`, import.meta.url), 'utf8');
+    assert.match(text('prepare.mjs'), /npm\('ci', '--ignore-scripts',/);
+    assert.match(text('python.mjs'), /'--require-hashes', '--only-binary', ':all:'/);
+  });
+});
+
 describe('of our own sources', () => {
   it('unsafe code, another place to take things from, and a crate that allows the one are found', () => {
     const faults = sourceFaults([

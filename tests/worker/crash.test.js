@@ -111,7 +111,7 @@ describe('a crash', { concurrency: true }, () => {
       });
       // Whoever speaks has got through so often, and goes on while the Worker dies.
       const all = (/** @type {number} */ round) =>
-        until(() => said.every((n) => n >= 2 * round) && answers.length >= 6 * round, `round ${round}`, 30_000);
+        until(async () => said.every((n) => n >= 2 * round) && answers.length >= 6 * round, `round ${round}`, 30_000);
       try {
         for (const round of [1, 2, 3]) {
           await all(round);

@@ -89,6 +89,11 @@ describe('each request leaves a line', async () => {
   });
 });
 
+it('nobody else logs requests: the platform would with their queries', () => {
+  const wrangler = readFileSync(join(root, 'wrangler.toml'), 'utf8');
+  assert.match(wrangler, /^\[observability\.logs\]\nenabled = true\ninvocation_logs = false$/m);
+});
+
 describe('a line with something private', () => {
   it('is noticed when the stage closes, whatever it was', async () => {
     const contents = readFileSync(new URL('leaking.js', import.meta.url), 'utf8');
