@@ -15,6 +15,8 @@ import { send } from './send.js';
 export class Location extends DurableObject {
   /** Who waits for an answer. @type {Map<string, (response: any) => void>} */
   #callers = new Map();
+  /** Until when. A timer that is left keeps this object awake, and no more than 10,000 may run. @type {Map<string, any>} */
+  #holds = new Map();
   /** @type {number | null} */
   #alarmAt = null;
   #budget = CALLS_PER_EVENT;
@@ -223,6 +225,8 @@ export class Location extends DurableObject {
   #answer(caller, response) {
     this.#callers.get(caller)?.(response);
     this.#callers.delete(caller);
+    clearTimeout(this.#holds.get(caller));
+    this.#holds.delete(caller);
   }
 
   /**
@@ -272,9 +276,11 @@ export class Location extends DurableObject {
 
   /** @param {Record<string, any>} output */
   #hold({ caller, item, millis }) {
-    setTimeout(() => {
+    if (!this.#callers.has(caller)) return;
+    const timer = setTimeout(() => {
       if (this.#callers.has(caller)) void this.#feed({ waited: { caller, item } });
     }, millis);
+    this.#holds.set(caller, timer);
   }
 
   /** @param {number} at */

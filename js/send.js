@@ -9,8 +9,11 @@
  * @returns {Promise<string | Record<string, any>>} an outcome
  */
 export async function send({ method, url, headers, body }, timeoutMs) {
+  // A timer of our own: that of `AbortSignal.timeout` would stay when the answer is there, and keep the object awake.
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new DOMException('no answer in time', 'TimeoutError')), timeoutMs);
   try {
-    const signal = AbortSignal.timeout(timeoutMs);
+    const { signal } = late;
     const response = await fetch(url, { method, headers, body: body ?? null, redirect: 'manual', signal });
     return {
       answered: {
@@ -22,5 +25,7 @@ export async function send({ method, url, headers, body }, timeoutMs) {
   } catch (error) {
     const { name, message } = error instanceof Error ? error : { name: '', message: String(error) };
     return name === 'TimeoutError' ? 'timedOut' : { dropped: { message } };
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -119,7 +119,10 @@ describe('README.md', () => {
       assert.doesNotMatch(text, /old figures/);
       assert.match(text, /\| push over one location, against Hono \+ GHL SDK +\| +1\.50 × \| +≥ 1\.5 × \| +✓ \|/);
       assert.match(text, /\| push over one location, against Express +\| +3\.00 × \| +≥ 2 × \| +✓ \|/);
-      assert.match(text, /\| processor time of a duplicate, against a mapped one +\| +1 × \| +≤ 0\.5 × \| ✗ missed \|/);
+      assert.match(
+        text,
+        /\| processor time of a duplicate, against a mapped one +\| +1\.00 × \| +≤ 0\.5 × \| ✗ missed \|/,
+      );
       assert.match(text, /\| vcx-ghl +\| 30 \(29–31\) \|/);
       assert.match(text, /\| \*\*together\*\* /);
       const [, picture] = text.match(/!\[.*\]\((.*)\)/) ?? [];

@@ -14,11 +14,11 @@ export function openProgress(steps) {
   const terminal = process.stdout.isTTY;
   const began = Date.now();
   let [figure, done] = ['', 0];
-  if (terminal) bar.start(steps, 0, { figure, label: '', total_formatted: '?' });
   return {
     /** @param {string} name */
     figure(name) {
       figure = name;
+      if (terminal && !bar.isActive) bar.start(steps, 0, { figure, label: '', total_formatted: '?' });
     },
     /** @param {string} label */
     step(label) {

@@ -40,7 +40,7 @@ export const atLeast = (what, measured, bound) => ({
 /** @param {string} what @param {number} measured @param {number} bound @param {string} [unit] @returns {Claim} */
 export const atMost = (what, measured, bound, unit = '×') => ({
   what,
-  measured: `${digits(measured)} ${unit}`,
+  measured: `${unit === '×' ? measured.toFixed(2) : digits(measured)} ${unit}`,
   bound: `≤ ${bound} ${unit}`,
   ok: measured <= bound,
 });

@@ -87,7 +87,7 @@ async function listening(control) {
 
 /** An error, or a call that came to nothing though nobody refused it. @param {string} line */
 function isTrouble(line) {
-  return /"level":"error"|"event":"call_failed".*"status":null|\bError: |^workerd\/.*(?:error|exception)/.test(line);
+  return /"level":"error"|"error":"(?:timed_out|dropped)"|\bError: |^workerd\/.*(?:error|exception)/.test(line);
 }
 
 /** @param {Worker} worker */
