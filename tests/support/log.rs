@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Secrets and private texts, as they turn up.
 #[derive(Default)]
-pub struct Private(BTreeSet<String>);
+pub struct Private {
+    texts: BTreeSet<String>,
+    /// Ids may be logged, even when somebody has written the same as a text.
+    ids: BTreeSet<String>,
+}
 
 impl Private {
     /// The settings that are secrets, and their parts.
@@ -15,7 +19,7 @@ impl Private {
                 let parts = value.split([',', ':', '_']).map(str::to_owned);
                 // A seal key's id is none: each record shows it.
                 let is_id = |part: &String| name == "SEAL_KEYS" && part.len() <= 16;
-                self.0.extend(parts.filter(|part| !is_id(part)));
+                self.texts.extend(parts.filter(|part| !is_id(part)));
                 self.learn(value);
             }
         }
@@ -25,7 +29,7 @@ impl Private {
     pub fn learn(&mut self, text: &str) {
         // A shorter one could be anybody's word.
         if text.chars().count() >= 5 {
-            self.0.insert(text.to_owned());
+            self.texts.insert(text.to_owned());
         }
     }
 
@@ -50,9 +54,12 @@ impl Private {
             Value::Object(members) => {
                 // A webhook's key is an id or a hash, whatever it is the key of.
                 for (name, member) in members.iter().filter(|(name, _)| *name != "key") {
-                    match NAMES.contains(&name.as_str()) {
-                        true => self.learn_strings(member),
-                        false => self.learn_members(member),
+                    match member {
+                        _ if NAMES.contains(&name.as_str()) => self.learn_strings(member),
+                        Value::String(id) if name.ends_with("Id") => {
+                            drop(self.ids.insert(id.clone()))
+                        }
+                        _ => self.learn_members(member),
                     }
                 }
             }
@@ -80,7 +87,7 @@ impl Private {
             "a line without level, event and time: {line}"
         );
         // As it would be written inside a JSON text.
-        for text in &self.0 {
+        for text in self.texts.difference(&self.ids) {
             let written = Value::from(text.as_str()).to_string();
             let written = written.trim_matches('"');
             assert!(!line.contains(written), "{written} is in the log: {line}");
