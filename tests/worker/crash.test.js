@@ -156,6 +156,7 @@ describe('a crash', { concurrency: true }, () => {
 
     it('of a push: it is answered, nothing of the turn is kept, and a repeat is taken', async () => {
       const id = await stage.connect();
+      await until(idle(stage, id), 'an empty queue');
       const push = { messageId: 'trap.asked.1.a', timestamp: 1 };
       const { status, body } = await stage.push(id, 'mina', push);
       assert.deepEqual([status, body.code], [500, 'internal']);

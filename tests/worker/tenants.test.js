@@ -81,6 +81,8 @@ async function ask(who, method, path, body) {
 
 /** All that A has: what GHL shows of it, and its health but for the hours. */
 async function stateOfA() {
+  // GHL tells of each message some time after it took it.
+  await ghl.settled();
   const { traffic, rate, token, lastError, queue, ...health } = await stage.health(a.id);
   const messages = stage.inbox(a.id).map(({ id, body, status }) => ({ id, body, status }));
   const contacts = [...ghl.state.contacts.values()].filter(({ locationId }) => locationId === a.id);
