@@ -81,7 +81,9 @@ async function ask(who, method, path, body) {
 
 /** All that A has: what GHL shows of it, and its health but for the hours. */
 async function stateOfA() {
-  // GHL tells of each message some time after it took it.
+  // A's own affairs come to an end first: statuses and tags go to GHL, and GHL tells of each message. What stays is the status
+  // of the lost one, of which GHL never heard.
+  await until(async () => (await stage.health(a.id)).queue.depth <= 1, 'a queue at rest', 20_000);
   await ghl.settled();
   const { traffic, rate, token, lastError, queue, ...health } = await stage.health(a.id);
   const messages = stage.inbox(a.id).map(({ id, body, status }) => ({ id, body, status }));
