@@ -131,5 +131,5 @@ export async function picture(page, name) {
   await page.screenshot({ path: join(tmpdir(), 'vcx-ghl-demo-page', `${name}.png`) });
 }
 
-/** What was put off is tried again after some seconds. */
-export const PATIENCE_MS = 60_000;
+/** What was put off is tried again after some seconds; after a while of trying, after 45 s at most, and then in its turn. */
+export const PATIENCE_MS = 150_000;
