@@ -57,7 +57,7 @@ impl Private {
                     match member {
                         _ if NAMES.contains(&name.as_str()) => self.learn_strings(member),
                         Value::String(id) if name.ends_with("Id") => {
-                            drop(self.ids.insert(id.clone()))
+                            self.ids.insert(id.clone());
                         }
                         _ => self.learn_members(member),
                     }
