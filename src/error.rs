@@ -158,6 +158,14 @@ impl Problem {
         }
     }
 
+    /// An error about fields: the sentence names them after `what`.
+    pub fn naming(code: Code, what: &str, errors: Vec<FieldError>) -> Self {
+        let names: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        let mut problem = Self::new(code, format!("{what}: {}", names.join(", ")));
+        problem.errors = errors;
+        problem
+    }
+
     /// The error with one more member.
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.extra.push((name, value.into()));

@@ -26,6 +26,15 @@ pub struct Details {
 }
 
 impl Details {
+    /// They, under the names that they have in JSON.
+    pub fn named(&self) -> [(&'static str, &Option<String>); 3] {
+        [
+            ("name", &self.name),
+            ("email", &self.email),
+            ("phone", &self.phone),
+        ]
+    }
+
     /// Takes over what `newer` says, keeps the rest.
     pub fn absorb(&mut self, newer: &Self) {
         for (mine, theirs) in [

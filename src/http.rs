@@ -71,6 +71,19 @@ pub fn path(url: &str) -> &str {
     path.split(['?', '#']).next().unwrap_or(path)
 }
 
+/// Host and port of a URL's authority. The host of an IPv6 address keeps its brackets.
+pub fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        Some(_) | None => (authority, None),
+    }
+}
+
+/// The IPv6 address in a host's brackets, as it is written.
+pub fn in_brackets(host: &str) -> Option<&str> {
+    host.strip_prefix('[')?.strip_suffix(']')
+}
+
 /// A response for the host to give to whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {

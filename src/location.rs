@@ -26,7 +26,6 @@ mod turn;
 mod upkeep;
 pub mod work;
 
-pub use from_ghl::UNNAMED;
 pub use from_vcx::id_of;
 pub use live::{Cursor, Listen, PROTOCOL};
 pub use mirror::DIRECTORY;

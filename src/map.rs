@@ -46,6 +46,17 @@ pub fn to_vcx(words: &Words, location_id: &str, chat: &Chat, id: &str, now: i64)
     }
 }
 
+/// How many messages of a chat no agent has read, for vCX.
+pub fn unread_to_vcx(unread_count: i64, location_id: &str, chat: &Chat, at: i64) -> Event {
+    Event::ConversationUpdated {
+        location_id: location_id.to_owned(),
+        client_id: chat.client_id.clone(),
+        vcx_conversation_id: chat.id.clone(),
+        unread_count,
+        timestamp: at,
+    }
+}
+
 /// GHL's word for who wrote it: `outbound` is the business's side.
 pub fn direction(from_user: bool) -> &'static str {
     if from_user { "inbound" } else { "outbound" }

@@ -5,16 +5,16 @@
 //! decides by what it remembers (repeats, copies, order) is not here.
 
 use crate::error::{FieldError, Problem};
-use crate::ghl::webhook::{Event as Heard, Key, Webhook, Words};
+use crate::ghl::webhook::{Event as Heard, Webhook, Words};
 use crate::ghl::{Details, InboxMessage};
+use crate::location::id_of;
 use crate::location::work::Message;
-use crate::location::{UNNAMED, id_of};
 use crate::map;
 use crate::secret::KeyError;
-use crate::session::{Session, SessionKeys};
+use crate::session::{LIFETIME_MS, Session, SessionKeys};
 use crate::signature::{EventRefused, GhlKeys, WebhookRefused, WebhookSecrets, digest_of, hex};
 use crate::store::Chat;
-use crate::vcx::{CLIENT_ID, ContactAsk, Event, Fields, ID, Push, StatusAsk, object};
+use crate::vcx::{CLIENT_ID, ContactAsk, Fields, ID, Push, StatusAsk, object};
 use crate::wire;
 use serde_json::{Map, Value, json};
 
@@ -174,10 +174,7 @@ pub fn to_vcx(webhook: &str, context: &str, now: i64) -> Result<String, Refusal>
     };
     let mapped = match event {
         Found::Message(words, is_copy) => {
-            let id = words.message_id.clone().unwrap_or_else(|| {
-                let (Key::WebhookId(id) | Key::MessageId(id) | Key::Body(id)) = &webhook.key;
-                format!("{UNNAMED}{id}")
-            });
+            let id = words.id(&webhook.key);
             let event = map::to_vcx(&words, &location_id, &chat, &id, now);
             match is_copy {
                 true => json!({ "event": event, "copy": true }),
@@ -185,14 +182,8 @@ pub fn to_vcx(webhook: &str, context: &str, now: i64) -> Result<String, Refusal>
             }
         }
         Found::Unread(unread_count) => {
-            let event = Event::ConversationUpdated {
-                location_id,
-                client_id: chat.client_id,
-                vcx_conversation_id: chat.id,
-                unread_count,
-                timestamp: webhook.sent_at.unwrap_or(now),
-            };
-            json!({ "event": event })
+            let at = webhook.sent_at.unwrap_or(now);
+            json!({ "event": map::unread_to_vcx(unread_count, &location_id, &chat, at) })
         }
     };
     Ok(mapped.to_string())
@@ -248,7 +239,7 @@ pub fn create_session(ask: &str, secret: &str, now: i64) -> Result<String, Refus
         fields.id("clientId", CLIENT_ID),
     );
     let conversation = fields.id("vcxConversationId", ID);
-    let Details { name, email, phone } = fields.details();
+    let details = fields.details();
     let expires_in = lifetime(&ask);
     if expires_in.is_none() {
         let message = format!("must be a whole number of seconds, from 1 to {LONGEST_S}");
@@ -259,9 +250,7 @@ pub fn create_session(ask: &str, secret: &str, now: i64) -> Result<String, Refus
         location_id,
         client_id,
         conversation,
-        name,
-        email,
-        phone,
+        details,
         issued_at,
         expires_at: issued_at + expires_in.unwrap_or_default() * 1_000,
     })?;
@@ -276,11 +265,7 @@ fn lifetime(ask: &Map<String, Value>) -> Option<i64> {
 }
 
 fn add_details(normal: &mut Value, details: &Details) {
-    for (name, value) in [
-        ("name", &details.name),
-        ("email", &details.email),
-        ("phone", &details.phone),
-    ] {
+    for (name, value) in details.named() {
         if let Some(value) = value {
             normal[name] = json!(value);
         }
@@ -288,5 +273,4 @@ fn add_details(normal: &mut Value, details: &Details) {
 }
 
 const USUAL_S: i64 = 3_600;
-/// As the Worker takes them.
-const LONGEST_S: i64 = 24 * 3_600;
+const LONGEST_S: i64 = LIFETIME_MS / 1_000;

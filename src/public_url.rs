@@ -6,6 +6,7 @@
 //! rest. Where a name leads is for the resolver of whoever fetches: a public name that resolves to
 //! a private address is beyond what can be seen here.
 
+use crate::http::{host_and_port, in_brackets};
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// Whether a URL is https, says nothing before the host, and the host is none that only its own
@@ -20,10 +21,7 @@ pub fn is_public(url: &str) -> bool {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        Some(_) | None => (authority, None),
-    };
+    let (host, port) = host_and_port(authority);
     let is_port = |port: &str| {
         port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
     };
@@ -31,10 +29,7 @@ pub fn is_public(url: &str) -> bool {
 }
 
 fn is_public_host(host: &str) -> bool {
-    if let Some(address) = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(address) = in_brackets(host) {
         return address.parse().is_ok_and(|address| is_public_v6(&address));
     }
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();

@@ -14,8 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::ghl::Details;
 use crate::secret::{KeyError, KeyFault, read_keys};
 use crate::signature::MacKey;
-use crate::vcx::{CLIENT_ID, DETAIL, ID, is_id};
-use crate::wire::record;
+use crate::vcx::{self, CLIENT_ID, DETAIL, ID, is_id};
 
 /// What a browser may speak for: one visitor in one chat of one location, for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,27 +25,12 @@ pub struct Session {
     pub client_id: String,
     /// vCX's conversation: `conv`.
     pub conversation: String,
-    /// The visitor's `name`.
-    pub name: Option<String>,
-    /// The visitor's `email`.
-    pub email: Option<String>,
-    /// The visitor's `phone`.
-    pub phone: Option<String>,
+    /// The visitor's `name`, `email` and `phone`.
+    pub details: Details,
     /// `iat`, in milliseconds.
     pub issued_at: i64,
     /// `exp`, in milliseconds: from then on it is nobody's.
     pub expires_at: i64,
-}
-
-impl Session {
-    /// Who the visitor is, as far as the claims say.
-    pub fn details(&self) -> Details {
-        Details {
-            name: self.name.clone(),
-            email: self.email.clone(),
-            phone: self.phone.clone(),
-        }
-    }
 }
 
 /// The keys of `SESSION_SECRET`: the first signs, all verify.
@@ -118,11 +102,7 @@ impl SessionKeys {
             "iat": session.issued_at.div_euclid(1000),
             "exp": session.expires_at.div_euclid(1000),
         });
-        for (name, value) in [
-            ("name", &session.name),
-            ("email", &session.email),
-            ("phone", &session.phone),
-        ] {
+        for (name, value) in session.details.named() {
             if let Some(value) = value {
                 claims[name] = json!(value);
             }
@@ -205,10 +185,7 @@ fn object(part: &str) -> Result<Map<String, Value>, Refused> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| Refused::Malformed)?;
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) | Err(_) => Err(Refused::Malformed),
-    }
+    vcx::object(&bytes).map_err(|_| Refused::Malformed)
 }
 
 fn session(claims: &Map<String, Value>, now: i64) -> Result<Session, Refused> {
@@ -242,9 +219,11 @@ fn session(claims: &Map<String, Value>, now: i64) -> Result<Session, Refused> {
         location_id: id("loc", ID)?,
         client_id: id("sub", CLIENT_ID)?,
         conversation: id("conv", ID)?,
-        name: detail("name")?,
-        email: detail("email")?,
-        phone: detail("phone")?,
+        details: Details {
+            name: detail("name")?,
+            email: detail("email")?,
+            phone: detail("phone")?,
+        },
         issued_at: time("iat")?,
         expires_at: time("exp")?,
     };
@@ -270,17 +249,7 @@ const KEY_BYTES: usize = 32;
 /// Three details and three ids at their longest fit twice.
 const TOKEN: usize = 8 * 1024;
 const LEEWAY_MS: i64 = 30_000;
-const LIFETIME_MS: i64 = 24 * 3_600_000;
+/// The longest that one may be good for.
+pub(crate) const LIFETIME_MS: i64 = 24 * 3_600_000;
 /// The latest time that JavaScript's `Date` can hold, in seconds.
 const LATEST: f64 = 8.64e12;
-
-record!(Session {
-    location_id,
-    client_id,
-    conversation,
-    name,
-    email,
-    phone,
-    issued_at,
-    expires_at
-});

@@ -1,5 +1,6 @@
 //! The Worker's settings, parsed once; every missing or wrong one is named.
 
+use crate::http::{host_and_port, in_brackets};
 use crate::seal::SealKeys;
 use crate::secret::{Keyring, Secret};
 use crate::session::SessionKeys;
@@ -180,18 +181,12 @@ fn is_origin(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
     };
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        Some(_) | None => (rest, None),
-    };
+    let (host, port) = host_and_port(rest);
     let of = |text: &str, more: &[u8]| {
         let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || more.contains(&b);
         !text.is_empty() && text.bytes().all(known)
     };
-    let is_host = match host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    let is_host = match in_brackets(host) {
         Some(address) => of(address, b":"),
         None => of(host, b".-_"),
     };

@@ -413,7 +413,7 @@ impl<'a> Store<'a> {
     /// When the first of those that wait for something else than a slot has waited long enough:
     /// a session ends, what is kept for live clients is old (an hour later: it goes in batches).
     pub fn next_waiting(&self) -> Result<Option<i64>, Fault> {
-        let rows = self.sql.exec(
+        let first = self.one(
             "SELECT min(due) FROM (
                 SELECT min(due) AS due FROM outbox WHERE stage = 'held' AND due IS NOT NULL
                 UNION ALL
@@ -421,23 +421,19 @@ impl<'a> Store<'a> {
                 UNION ALL SELECT min(expires) FROM listener
                 UNION ALL SELECT min(id) + 608400000 FROM feed)",
             &[],
+            |mut row| Ok(row.maybe_int()),
         )?;
-        Ok(rows
-            .into_iter()
-            .next()
-            .and_then(|row| rows::Row::new(row).maybe_int()))
+        Ok(first.flatten())
     }
 
     /// When the first of those that wait for the custom field has waited long enough.
     pub fn next_field_waiter(&self) -> Result<Option<i64>, Fault> {
-        let rows = self.sql.exec(
+        let first = self.one(
             "SELECT min(due) FROM outbox WHERE stage = 'field' AND due IS NOT NULL",
             &[],
+            |mut row| Ok(row.maybe_int()),
         )?;
-        Ok(rows
-            .into_iter()
-            .next()
-            .and_then(|row| rows::Row::new(row).maybe_int()))
+        Ok(first.flatten())
     }
 
     /// The held messages whose time has come.
@@ -517,16 +513,14 @@ impl<'a> Store<'a> {
 
     /// The dead letters, oldest first.
     pub fn dead(&self) -> Result<Vec<Item>, Fault> {
-        let rows = self.sql.exec(
+        self.all(
             "SELECT seq, key, lane, class, stage, due, open, accepted_at, since, tries, attempt,
                 sent_at, step, work, digest, caller, ghl_id, contact_id, conversation_id, code,
                 reason
              FROM outbox WHERE stage = 'dead' ORDER BY seq LIMIT 1000",
             &[],
-        )?;
-        rows.into_iter()
-            .map(|row| Item::read(rows::Row::new(row)))
-            .collect()
+            Item::read,
+        )
     }
 
     // What was seen.
@@ -648,15 +642,11 @@ impl<'a> Store<'a> {
         after: i64,
         most: i64,
     ) -> Result<Vec<(i64, String)>, Fault> {
-        let rows = self.sql.exec(
+        self.all(
             "SELECT id, body FROM feed WHERE conversation = ? AND id > ? ORDER BY id LIMIT ?",
             args![conversation, after, most],
-        )?;
-        let read = |row| {
-            let mut row = rows::Row::new(row);
-            (row.int(), row.text())
-        };
-        Ok(rows.into_iter().map(read).collect())
+            |mut row| Ok((row.int(), row.text())),
+        )
     }
 
     /// The ids of a conversation's events after one and up to another, with the ids of agents'
@@ -667,25 +657,20 @@ impl<'a> Store<'a> {
         after: i64,
         to: i64,
     ) -> Result<Vec<(i64, Option<String>)>, Fault> {
-        let rows = self.sql.exec(
+        self.all(
             "SELECT id, agent_message FROM feed
              WHERE conversation = ? AND id > ? AND id <= ? ORDER BY id",
             args![conversation, after, to],
-        )?;
-        let read = |row| {
-            let mut row = rows::Row::new(row);
-            (row.int(), row.maybe_text())
-        };
-        Ok(rows.into_iter().map(read).collect())
+            |mut row| Ok((row.int(), row.maybe_text())),
+        )
     }
 
     /// The newest event's id.
     pub fn newest_event(&self) -> Result<Option<i64>, Fault> {
-        let rows = self.sql.exec("SELECT max(id) FROM feed", &[])?;
-        Ok(rows
-            .into_iter()
-            .next()
-            .and_then(|row| rows::Row::new(row).maybe_int()))
+        let newest = self.one("SELECT max(id) FROM feed", &[], |mut row| {
+            Ok(row.maybe_int())
+        })?;
+        Ok(newest.flatten())
     }
 
     /// The oldest event of a conversation that is still given out, if there are as many as are
@@ -785,20 +770,24 @@ impl<'a> Store<'a> {
             .transpose()
     }
 
-    fn texts(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<String>, Fault> {
+    fn all<T>(
+        &self,
+        sql: &'static str,
+        args: &[Value<'_>],
+        read: impl Fn(rows::Row) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
         let rows = self.sql.exec(sql, args)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| rows::Row::new(row).text())
-            .collect())
+        rows.into_iter()
+            .map(|row| read(rows::Row::new(row)))
+            .collect()
+    }
+
+    fn texts(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<String>, Fault> {
+        self.all(sql, args, |mut row| Ok(row.text()))
     }
 
     fn numbers(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<i64>, Fault> {
-        let rows = self.sql.exec(sql, args)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| rows::Row::new(row).int())
-            .collect())
+        self.all(sql, args, |mut row| Ok(row.int()))
     }
 }
 

@@ -222,11 +222,7 @@ impl Push {
             ("fromUser", true.into()),
         ];
         own(&mut object, &owned)?;
-        for (name, claim) in [
-            ("name", &session.name),
-            ("email", &session.email),
-            ("phone", &session.phone),
-        ] {
+        for (name, claim) in session.details.named() {
             object.insert(name.into(), claim.as_deref().into());
         }
         Self::read(&object, true)
@@ -373,16 +369,15 @@ fn own(object: &mut Map<String, Value>, owned: &[(&str, Value)]) -> Result<(), P
     if errors.is_empty() {
         return Ok(());
     }
-    Err(naming(Code::Forbidden, "not the session's", errors))
+    Err(Problem::naming(
+        Code::Forbidden,
+        "not the session's",
+        errors,
+    ))
 }
 
-/// A problem with fields.
-fn naming(code: Code, what: &str, errors: Vec<FieldError>) -> Problem {
-    let names: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-    let mut problem = Problem::new(code, format!("{what}: {}", names.join(", ")));
-    problem.errors = errors;
-    problem
-}
+/// What a sentence says of fields that cannot be used.
+pub(crate) const MISSING_OR_WRONG: &str = "missing or wrong";
 
 /// Reads fields and collects what is wrong with them, so that one answer names all.
 pub(crate) struct Fields<'a> {
@@ -413,7 +408,11 @@ impl<'a> Fields<'a> {
         if self.errors.is_empty() {
             return Ok(value);
         }
-        Err(naming(Code::InvalidFields, "missing or wrong", self.errors))
+        Err(Problem::naming(
+            Code::InvalidFields,
+            MISSING_OR_WRONG,
+            self.errors,
+        ))
     }
 
     pub(crate) fn id(&mut self, name: &str, most: usize) -> String {

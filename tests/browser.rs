@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use support::*;
 use vcx_ghl::edge::{Incoming, Step, route, shared_with};
+use vcx_ghl::ghl::Details;
 use vcx_ghl::http::Response;
 use vcx_ghl::session::Session;
 use vcx_ghl::settings::Settings;
@@ -21,8 +22,11 @@ const ROUTES: [&str; 2] = ["/push-message", "/message-status"];
 fn a_browser_says_its_words_and_the_session_says_whose_they_are() {
     let mut w = World::connected_with(&BROWSERS);
     let mina = Session {
-        name: Some("Mina Kim".into()),
-        email: Some("mina@example.com".into()),
+        details: Details {
+            name: Some("Mina Kim".into()),
+            email: Some("mina@example.com".into()),
+            phone: None,
+        },
         ..w.session()
     };
     let caller = w.browse(&mina, "/push-message", &words(&w, "Hello", "b1"));
@@ -56,7 +60,10 @@ fn name_email_and_phone_of_the_body_are_passed_over() {
     for claimed in [None, Some("mina@example.com")] {
         let mut w = World::connected_with(&BROWSERS);
         let session = Session {
-            email: claimed.map(str::to_owned),
+            details: Details {
+                email: claimed.map(str::to_owned),
+                ..Details::default()
+            },
             ..w.session()
         };
         let mut body = words(&w, "Hello", "b1");

@@ -230,7 +230,7 @@ fn a_session_is_one_that_the_worker_takes() {
     let keys = SessionKeys::parse(SECRET).unwrap();
     let session = keys.verify(&token, NOW + 59_000).unwrap();
     assert_eq!(session.conversation, "chat");
-    assert_eq!(session.email.as_deref(), Some("m@a.example"));
+    assert_eq!(session.details.email.as_deref(), Some("m@a.example"));
     assert!(keys.verify(&token, NOW + 60_000).is_err());
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use serde::Deserialize;
+use vcx_ghl::ghl::Details;
 use vcx_ghl::session::{Refused, Session, SessionKeys};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -101,9 +102,10 @@ fn session() -> Session {
         location_id: "loc-1".into(),
         client_id: "client-1".into(),
         conversation: "chat-1".into(),
-        name: Some("Mina Kim".into()),
-        email: None,
-        phone: None,
+        details: Details {
+            name: Some("Mina Kim".into()),
+            ..Details::default()
+        },
         issued_at: NOW,
         expires_at: NOW + 86_400_000,
     }
@@ -156,9 +158,11 @@ impl From<Claims> for Session {
             location_id: claims.location_id,
             client_id: claims.client_id,
             conversation: claims.conversation,
-            name: claims.name,
-            email: claims.email,
-            phone: claims.phone,
+            details: Details {
+                name: claims.name,
+                email: claims.email,
+                phone: claims.phone,
+            },
             issued_at: claims.issued_at,
             expires_at: claims.expires_at,
         }

@@ -7,6 +7,7 @@ use crate::location::{Ask, Listen, PROTOCOL, object_of};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::store::NEVER;
+use crate::vcx::MISSING_OR_WRONG;
 use std::collections::BTreeMap;
 
 pub(super) fn listen(
@@ -67,13 +68,11 @@ fn after(query: &BTreeMap<String, String>) -> Result<Option<i64>, Problem> {
 }
 
 fn wrong(field: &str, message: &str) -> Problem {
-    let detail = format!("missing or wrong: {field}");
-    let mut problem = Problem::new(Code::InvalidFields, detail);
-    problem.errors.push(FieldError {
+    let error = FieldError {
         field: field.to_owned(),
         message: message.to_owned(),
-    });
-    problem
+    };
+    Problem::naming(Code::InvalidFields, MISSING_OR_WRONG, vec![error])
 }
 
 const BEARER: &str = "bearer.";

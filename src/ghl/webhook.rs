@@ -118,6 +118,13 @@ pub struct Words {
 }
 
 impl Words {
+    /// The id of the message: GHL's, or one that is made from the webhook's key.
+    pub fn id(&self, key: &Key) -> String {
+        let (Key::WebhookId(made) | Key::MessageId(made) | Key::Body(made)) = key;
+        let own = self.message_id.clone();
+        own.unwrap_or_else(|| format!("{UNNAMED}{made}"))
+    }
+
     /// Whether nothing is left that could be shown.
     pub fn is_empty(&self) -> bool {
         self.body.is_empty() && self.attachments.is_empty()
@@ -341,6 +348,8 @@ fn east(zone: &str) -> Option<i64> {
     Some(minutes * if sign == "-" { -60_000 } else { 60_000 })
 }
 
+/// The id of a message that GHL gave none begins with this: GHL knows no status of it.
+pub const UNNAMED: &str = "unnamed_";
 /// The length of `2024-06-30`, whose hyphens are no signs.
 const DATE: usize = 10;
 const CHANNEL_NAME: usize = 60;

@@ -58,8 +58,8 @@ impl Turn<'_> {
     /// whatever turn comes first: new keys come with a new instance, which begins with one.
     pub fn reseal(&mut self) -> Result<(), Stop> {
         let keys = &self.settings.seal_keys;
-        let is_old = |sealed: &String| !keys.is_newest(sealed);
-        let Some(old) = self.sealed.clone().filter(is_old) else {
+        let is_old = |sealed: &&String| !keys.is_newest(sealed);
+        let Some(old) = self.sealed.as_ref().filter(is_old).cloned() else {
             return Ok(());
         };
         // Without its key it is kept as it is, and health says so.

@@ -121,10 +121,8 @@ impl Turn<'_> {
             ..Step::default()
         });
         item.class = class;
-        if let Work::Event(event) = &work
-            && item.is_braked()
-        {
-            self.show_reply(&item, &event.body)?;
+        if item.is_braked() {
+            self.show_reply(&item, &work)?;
         }
         (item.tries, item.since) = (0, None);
         if class == Stage::Event && self.settings.webhook_url.is_none() {

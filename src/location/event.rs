@@ -67,6 +67,10 @@ impl Turn<'_> {
             Outcome::Answered(response) => (Some(response.status), retry_after(response, self.now)),
             Outcome::TimedOut | Outcome::Dropped { .. } => (None, None),
         };
+        if !matches!(status, Some(200..=299)) {
+            let trail = item.trail(self.now);
+            self.note_error(CallKind::Event.word(), outcome, &words, trail);
+        }
         match status {
             Some(200..=299) => {
                 self.pulse.last_to_vcx_at = Some(self.now);
@@ -78,22 +82,10 @@ impl Turn<'_> {
                 self.finish(item)
             }
             Some(400 | 413 | 422) => {
-                self.note_error(
-                    CallKind::Event.word(),
-                    outcome,
-                    &words,
-                    item.trail(self.now),
-                );
                 let words = format!("vCX refused the event for good: {words}");
                 self.give_up(item, Reason::new("refused", words))
             }
             Some(_) | None => {
-                self.note_error(
-                    CallKind::Event.word(),
-                    outcome,
-                    &words,
-                    item.trail(self.now),
-                );
                 let words = format!("vCX did not take the event: {words}");
                 self.put_off(item, step, Reason::new("vcx_failed", words), after)
             }
@@ -206,9 +198,10 @@ impl Turn<'_> {
     fn reply_to(&mut self, mut item: Item, words: &Words, chat: &Chat) -> Result<(), Stop> {
         let id = item.message_id().to_owned();
         let event = map::to_vcx(words, &self.location.id, chat, &id, self.now);
-        item.set_work(&Work::event(&id, &event));
+        let work = Work::event(&id, &event);
+        item.set_work(&work);
         item.conversation_id = Some(chat.id.clone());
-        self.show_reply(&item, &event.json())?;
+        self.show_reply(&item, &work)?;
         item.class = Stage::Event;
         item.tries = 0;
         item.since = None;

@@ -5,11 +5,10 @@ use super::from_vcx::Side;
 use super::outbox::Reason;
 use super::turn::{LastError, Stop, Turn, text};
 use super::work::Work;
-use crate::ghl::webhook::{Event, Key, Webhook, Words};
+use crate::ghl::webhook::{Event, Key, UNNAMED, Webhook, Words};
 use crate::http::Response;
 use crate::map;
 use crate::store::{Chat, Contact, Item, Stage};
-use crate::vcx;
 use serde_json::json;
 
 impl Turn<'_> {
@@ -125,7 +124,7 @@ impl Turn<'_> {
         let braked = self.brake(&mut client, &words.body, Side::Heard);
         self.db.put_client(&client)?;
         let event = map::to_vcx(words, &self.location.id, &chat, id, self.now);
-        let work = text(&Work::event(id, &event));
+        let work = Work::event(id, &event);
         if braked {
             self.log(
                 "error",
@@ -134,15 +133,15 @@ impl Turn<'_> {
             );
             let why = "vCX and GHL keep answering each other with the same texts";
             self.note_brake(why);
-            let mut item = Item::new(key.clone(), key, Stage::Event, work, self.now);
+            let mut item = Item::new(key.clone(), key, Stage::Event, text(&work), self.now);
             item.conversation_id = Some(chat.id);
             item.seq = self.db.add(&item)?;
             return self.give_up(item, Reason::new("loop_brake", why));
         }
-        let mut item = Item::new(key, lane, Stage::Event, work, self.now);
+        let mut item = Item::new(key, lane, Stage::Event, text(&work), self.now);
         item.contact_id = Some(contact_id.to_owned());
         item.conversation_id = Some(chat.id);
-        self.show_reply(&item, &event.json())?;
+        self.show_reply(&item, &work)?;
         self.enqueue(item)?;
         Ok(())
     }
@@ -214,9 +213,7 @@ impl Turn<'_> {
             (None, Some(id)) => self.contact_of_conversation(id)?.map(|contact| contact.id),
             (None, None) => None,
         };
-        let id = words.message_id.clone().unwrap_or_else(|| match key {
-            Key::WebhookId(id) | Key::MessageId(id) | Key::Body(id) => format!("{UNNAMED}{id}"),
-        });
+        let id = words.id(key);
         let in_key = format!("in:{id}");
         if self.db.has_key(&in_key)? || self.db.is_ours(&id)? {
             return Ok(());
@@ -269,13 +266,8 @@ impl Turn<'_> {
             return Ok(());
         };
         let key = webhook.key.text();
-        let event = vcx::Event::ConversationUpdated {
-            location_id: self.location.id.clone(),
-            client_id: chat.client_id,
-            vcx_conversation_id: chat.id.clone(),
-            unread_count,
-            timestamp: webhook.sent_at.unwrap_or(self.now),
-        };
+        let at = webhook.sent_at.unwrap_or(self.now);
+        let event = map::unread_to_vcx(unread_count, &self.location.id, &chat, at);
         self.show_update(&chat.id, &event)?;
         self.announce(&format!("unread:{key}"), vcx_lane(&contact_id), &key, event)
     }
@@ -395,8 +387,6 @@ pub(super) fn nothing_left() -> Reason {
     )
 }
 
-/// The id of a message that GHL gave none begins with this: GHL knows no status of it.
-pub const UNNAMED: &str = "unnamed_";
 /// The key of a message whose conversation nobody knows begins with this.
 const UNMAPPED: &str = "unmapped:";
 /// Why an agent's message to somebody without a vCX chat fails.

@@ -189,13 +189,15 @@ impl Turn<'_> {
         self.publish(&message.chat_id, None, &event.json())
     }
 
-    /// Tells its chat's live clients of an agent's message that is queued for vCX; `body` is the
-    /// event.
-    pub fn show_reply(&mut self, item: &Item, body: &str) -> Result<(), Stop> {
-        let Some(chat_id) = &item.conversation_id else {
+    /// Tells its chat's live clients of an agent's message that is queued for vCX.
+    pub fn show_reply(&mut self, item: &Item, work: &Work) -> Result<(), Stop> {
+        let (Some(chat_id), Work::Event(event)) = (&item.conversation_id, work) else {
             return Ok(());
         };
-        self.publish(chat_id, Some(item.message_id()), body)
+        if !self.feeds() {
+            return Ok(());
+        }
+        self.publish(chat_id, Some(item.message_id()), &event.body)
     }
 
     /// Tells a chat's live clients of an event that is about the chat itself.
@@ -247,15 +249,13 @@ impl Turn<'_> {
         self.publish(chat_id, None, &event.to_string())
     }
 
+    /// For who knows that it [`feeds`](Self::feeds).
     fn publish(
         &mut self,
         chat_id: &str,
         agent_message: Option<&str>,
         body: &str,
     ) -> Result<(), Stop> {
-        if !self.feeds() {
-            return Ok(());
-        }
         let least = self
             .now
             .max(self.fed_since() + 1)

@@ -1,11 +1,11 @@
 //! The status of an agent's message at GHL: one slot a message, the furthest status wins.
 
-use super::from_ghl::UNNAMED;
 use super::outbox::Reason;
 use super::turn::{Stop, Turn, text};
 use super::work::{CallKind, Step, Work};
 use crate::ghl;
 use crate::ghl::answer::Verdict;
+use crate::ghl::webhook::UNNAMED;
 use crate::store::{Item, Stage};
 use crate::vcx::Status;
 

@@ -212,7 +212,7 @@ proptest! {
             Ok(push) => {
                 prop_assert!(push.from_user && push.location_id == "loc-1" && push.client_id == "client-1");
                 prop_assert_eq!(push.vcx_conversation_id, "chat-1");
-                prop_assert_eq!(push.details, session.details());
+                prop_assert_eq!(&push.details, &session.details);
             }
             Err(problem) => refused("/push-message", &problem),
         }

@@ -23,6 +23,7 @@ use log::Private;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use vcx_ghl::edge::{self, Brought, Configured, Incoming, Step, Then};
+use vcx_ghl::ghl::Details;
 use vcx_ghl::http::{self, Outcome, Request, Response};
 use vcx_ghl::location::{Ask, Feed, Input, Output, Rollback, handle, object_of};
 use vcx_ghl::session::Session;
@@ -240,9 +241,7 @@ impl World {
             location_id: LOCATION.into(),
             client_id: "client-1".into(),
             conversation: "chat-1".into(),
-            name: None,
-            email: None,
-            phone: None,
+            details: Details::default(),
             issued_at: self.now,
             expires_at: self.now + HOUR,
         }
