@@ -2,6 +2,8 @@
  * One HTTP call, as the core describes it.
  */
 
+import { inTime } from './in-time.js';
+
 /**
  * Sends a request and says what became of it. A redirect is not followed: it is an answer.
  * @param {{ method: string, url: string, headers: Record<string, string>, body?: string | null }} request
@@ -9,23 +11,19 @@
  * @returns {Promise<string | Record<string, any>>} an outcome
  */
 export async function send({ method, url, headers, body }, timeoutMs) {
-  // A timer of our own: that of `AbortSignal.timeout` would stay when the answer is there, and keep the object awake.
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(new DOMException('no answer in time', 'TimeoutError')), timeoutMs);
   try {
-    const { signal } = late;
-    const response = await fetch(url, { method, headers, body: body ?? null, redirect: 'manual', signal });
-    return {
-      answered: {
-        status: response.status,
-        headers: Object.fromEntries(response.headers),
-        body: await response.text(),
-      },
-    };
+    return await inTime(timeoutMs, async (signal) => {
+      const response = await fetch(url, { method, headers, body: body ?? null, redirect: 'manual', signal });
+      return {
+        answered: {
+          status: response.status,
+          headers: Object.fromEntries(response.headers),
+          body: await response.text(),
+        },
+      };
+    });
   } catch (error) {
     const { name, message } = error instanceof Error ? error : { name: '', message: String(error) };
     return name === 'TimeoutError' ? 'timedOut' : { dropped: { message } };
-  } finally {
-    clearTimeout(timer);
   }
 }

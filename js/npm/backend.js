@@ -2,6 +2,7 @@
  * The Worker's routes for vCX's backend. A call that can be repeated safely is, as the Worker's answers ask for it.
  */
 
+import { inTime } from '../in-time.js';
 import { VcxGhlError } from './error.js';
 
 /** @import { ContactAsk, ListedLocation, LocationHealth, NotConfigured, Push, Pushed, StatusAsk, Up } from './types.js' */
@@ -145,15 +146,16 @@ export class Backend {
 
   /** @param {string} method @param {string} path @param {unknown} body @param {AbortSignal} [signal] */
   async #ask(method, path, body, signal) {
-    const late = AbortSignal.timeout(ANSWER_MS);
     try {
-      const response = await this.#fetch(this.#url + path, {
-        method,
-        headers: { authorization: `Bearer ${this.#apiKey}`, ...(body !== undefined && JSON_TYPE) },
-        body: body === undefined ? undefined : JSON.stringify(body),
-        signal: signal ? AbortSignal.any([signal, late]) : late,
+      return await inTime(ANSWER_MS, async (late) => {
+        const response = await this.#fetch(this.#url + path, {
+          method,
+          headers: { authorization: `Bearer ${this.#apiKey}`, ...(body !== undefined && JSON_TYPE) },
+          body: body === undefined ? undefined : JSON.stringify(body),
+          signal: signal ? AbortSignal.any([signal, late]) : late,
+        });
+        return { response, answer: await response.json().catch(() => null) };
       });
-      return { response, answer: await response.json().catch(() => null) };
     } catch (cause) {
       signal?.throwIfAborted();
       const why = cause instanceof Error ? cause.message : cause;
