@@ -4,17 +4,7 @@
 
 import { VcxGhlError } from './error.js';
 
-export { Client, connect } from '../client.js';
-export { VcxGhlError } from './error.js';
-export {
-  load,
-  normalizeContact,
-  normalizePush,
-  normalizeStatus,
-  toGhl,
-  toVcx,
-  verifyGhlWebhook,
-} from './functions.js';
+export * from './everywhere.js';
 
 /** @param {string} name @returns {() => never} */
 const notHere = (name) => () => {

@@ -2,18 +2,8 @@
  * `import … from 'vcx-ghl'`: in a backend, all of it.
  */
 
-export { Client, connect } from '../client.js';
 export { Backend, createClient } from './backend.js';
-export { VcxGhlError } from './error.js';
-export {
-  load,
-  normalizeContact,
-  normalizePush,
-  normalizeStatus,
-  toGhl,
-  toVcx,
-  verifyGhlWebhook,
-} from './functions.js';
+export * from './everywhere.js';
 export { createSession, verifyEvent } from './secrets.js';
 
 /** @typedef {import('../client.js').ChatMessage} ChatMessage */
