@@ -1,7 +1,7 @@
 /** The agent's side: GHL's inbox, with its contacts and the chat that is open. */
 
 import { createComposer } from './composer.js';
-import { find, isLookedAt, make, write } from './dom.js';
+import { CLOCK, createRows, find, isLookedAt, make, whenLookedAt, write } from './dom.js';
 import * as sandbox from './sandbox.js';
 import { createThread } from './thread.js';
 
@@ -70,8 +70,7 @@ export function createInbox(onUnread) {
     sandbox.read(openId).then(refresh, () => {});
   }
 
-  for (const name of ['focusin', 'pointerdown']) talk.addEventListener(name, () => setTimeout(see));
-  addEventListener('focus', see);
+  whenLookedAt(talk, see);
   return { refresh, see };
 }
 
@@ -79,51 +78,37 @@ export function createInbox(onUnread) {
 function createContacts(nav, choose) {
   const list = find('ul', nav);
   const empty = find('.empty', nav);
-  /** @type {Map<string, HTMLElement>} */
-  const drawn = new Map();
+  let openId = '';
+  const rows = createRows(list, draw);
 
   return {
-    /** @param {InboxContact[]} contacts @param {string} openId */
-    show(contacts, openId) {
+    /** @param {InboxContact[]} contacts @param {string} open the id of the one that is open */
+    show(contacts, open) {
+      openId = open;
       empty.hidden = contacts.length > 0;
-      for (const [index, contact] of contacts.entries()) {
-        const item = drawn.get(contact.id) ?? draw(contact.id);
-        drawn.set(contact.id, item);
-        // Moving the one that has the focus would take the focus away.
-        if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
-        update(item, contact, contact.id === openId);
-      }
-      for (const [id, item] of drawn) {
-        if (contacts.some((contact) => contact.id === id)) continue;
-        item.remove();
-        drawn.delete(id);
-      }
+      rows.show(contacts);
     },
   };
 
-  /** @param {string} id */
-  function draw(id) {
-    const button = make(
-      'button',
-      { type: 'button', class: 'contact' },
-      make('span', { class: 'name', dir: 'auto' }),
-      make('time'),
-      make('span', { class: 'last', dir: 'auto' }),
-      make('span', { class: 'badge' }),
-    );
+  /** @param {InboxContact} contact */
+  function draw({ id }) {
+    const [name, time] = [make('span', { class: 'name', dir: 'auto' }), make('time')];
+    const [last, badge] = [make('span', { class: 'last', dir: 'auto' }), make('span', { class: 'badge' })];
+    const button = make('button', { type: 'button', class: 'contact' }, name, time, last, badge);
     button.addEventListener('click', () => choose(id));
-    return make('li', {}, button);
-  }
-
-  /** @param {HTMLElement} item @param {InboxContact} contact @param {boolean} isOpen */
-  function update(item, { name, at, unread, lastBody, lastDirection }, isOpen) {
-    find('button', item).setAttribute('aria-current', String(isOpen));
-    write(find('.name', item), name);
-    write(find('time', item), CLOCK.format(new Date(at)));
-    write(find('.last', item), `${lastDirection === 'outbound' ? 'You: ' : ''}${lastBody}`);
-    const badge = find('.badge', item);
-    write(badge, unread ? `${unread}` : '');
-    badge.title = `${unread} unread`;
+    return {
+      element: make('li', {}, button),
+      /** @param {InboxContact} contact */
+      update(contact) {
+        const { unread, lastBody, lastDirection } = contact;
+        button.setAttribute('aria-current', String(id === openId));
+        write(name, contact.name);
+        write(time, CLOCK.format(new Date(contact.at)));
+        write(last, `${lastDirection === 'outbound' ? 'You: ' : ''}${lastBody}`);
+        write(badge, unread ? `${unread}` : '');
+        badge.title = `${unread} unread`;
+      },
+    };
   }
 }
 
@@ -146,4 +131,3 @@ function lineOf({ id, direction, source, body, attachments, status, error, dateA
 
 /** GHL's words for how far an agent's message is. @type {Record<string, Line['state']>} */
 const STATES = { pending: 'sent', delivered: 'delivered', read: 'read', failed: 'failed' };
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });

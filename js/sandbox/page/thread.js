@@ -2,7 +2,7 @@
  * The messages of one chat, as both sides show them. It is given all of them each time, and changes what has changed.
  */
 
-import { find, make, write } from './dom.js';
+import { CLOCK, createRows, find, make, write } from './dom.js';
 import { createTick } from './tick.js';
 
 /** @import { State } from './tick.js' */
@@ -24,27 +24,15 @@ import { createTick } from './tick.js';
 export function createThread(thread) {
   const list = find('ol', thread);
   const empty = find('.empty', thread);
-  /** @type {Map<string, ReturnType<typeof draw>>} */
-  const drawn = new Map();
+  const rows = createRows(list, draw);
 
   return {
     /** @param {Line[]} lines in their order */
     show(lines) {
       const wasAtEnd = thread.scrollHeight - thread.scrollTop - thread.clientHeight < NEAR;
       const last = lines.at(-1);
-      const hasNewOwn = last?.own && !drawn.has(last.id);
-      const ids = new Set(lines.map(({ id }) => id));
-      for (const [id, { element }] of drawn) {
-        if (ids.has(id)) continue;
-        element.remove();
-        drawn.delete(id);
-      }
-      for (const [index, line] of lines.entries()) {
-        const one = drawn.get(line.id) ?? draw(line);
-        drawn.set(line.id, one);
-        if (list.children[index] !== one.element) list.insertBefore(one.element, list.children[index] ?? null);
-        one.update(line);
-      }
+      const hasNewOwn = last?.own && !rows.has(last.id);
+      rows.show(lines);
       empty.hidden = lines.length > 0;
       if (wasAtEnd || hasNewOwn) thread.scrollTop = thread.scrollHeight;
     },
@@ -97,7 +85,6 @@ function more(words, body) {
 /** The beginning of it, never half a surrogate pair. @param {string} body */
 const cut = (body) => body.slice(0, LONG).replace(/[\uD800-\uDBFF]$/, '');
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const COUNT = new Intl.NumberFormat();
 const LONG = 700;
 const NEAR = 60;

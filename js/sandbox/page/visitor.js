@@ -2,7 +2,7 @@
 
 import { connect } from 'vcx-ghl';
 import { createComposer } from './composer.js';
-import { find, isLookedAt, write } from './dom.js';
+import { find, isLookedAt, whenLookedAt, write } from './dom.js';
 import { MINA, stranger } from './people.js';
 import { locationId, worker } from './sandbox.js';
 import { createThread } from './thread.js';
@@ -96,8 +96,7 @@ export function createVisitor(onUnread) {
     onUnread(0);
   }
 
-  for (const name of ['focusin', 'pointerdown']) pane.addEventListener(name, () => setTimeout(see));
-  addEventListener('focus', see);
+  whenLookedAt(pane, see);
   return { see };
 }
 
