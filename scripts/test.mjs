@@ -225,6 +225,6 @@ const DENY = ['--', '-D', 'warnings'];
 // What a reader of a failure need not see.
 const NOISE = /^(?: +(?:Compiling|Checking|Downloading|Downloaded|Documenting) .*|test .* \.\.\. ok|\s*✔ .*)\n/gm;
 const IMPURE =
-  /\b(?:std::(?:\{[^}]*\b)?(?:env|fs|net|thread|process)|SystemTime|Instant|elapsed|now_utc|now_local|getrandom|js_sys|web_sys|(?:serde_)?wasm_bindgen|rand::|tokio)\b/;
+  /\b(?:std::(?:\{[^}]*\b)?(?:time(?!::(?:UNIX_EPOCH|\{Duration, UNIX_EPOCH\});)|env|fs|net|thread|process)|SystemTime|Instant|elapsed|now_utc|now_local|getrandom|js_sys|web_sys|(?:serde_)?wasm_bindgen|rand::|tokio)\b/;
 
 await program(main);
