@@ -7,10 +7,11 @@
  */
 
 import { DurableObject } from 'cloudflare:workers';
-import { handle, internal, ready, recover } from './core.js';
+import { brokenAnswer, handle, ready, recover } from './core.js';
 import { send } from './send.js';
 
-/** @typedef {string | Record<string, any>} Tagged an input or output of the core: `{ name: { … } }`, or a name alone */
+/** @import { Answer } from './core.js' */
+/** @typedef {Record<string, any>} Output of the core: `{ name: { … } }` */
 
 export class Location extends DurableObject {
   /** Who waits for an answer. @type {Map<string, (response: any) => void>} */
@@ -32,29 +33,34 @@ export class Location extends DurableObject {
     super(ctx, env);
     const { sql } = ctx.storage;
     this.#database = {
-      /** @type {(statement: string, args: any[]) => any[][]} */
-      exec: (statement, args) => [...sql.exec(statement, ...args).raw()],
+      /** @type {(statement: string, args: string) => string | undefined} JSON both, see src/wasm.rs */
+      query: (statement, args) => {
+        const rows = [...sql.exec(statement, ...JSON.parse(args)).raw()];
+        return rows.length ? JSON.stringify(rows) : undefined;
+      },
+      /** @type {(statement: string, args: string) => void} */
+      run: (statement, args) => void sql.exec(statement, ...JSON.parse(args)),
     };
     // Browsers send it to learn whether their connection is still there. It does not wake this object.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair('ping', 'pong'));
     ctx.blockConcurrencyWhile(async () => {
       this.#alarmAt = await ctx.storage.getAlarm();
-      await this.#feed('started');
+      await this.#feed(STARTED);
     });
   }
 
   /**
    * Asks the location something.
    * @param {string} object this object's name
-   * @param {Tagged} ask
-   * @returns {Promise<{ status: number, headers: Record<string, string>, body: string, webSocket?: WebSocket }>}
+   * @param {string} ask JSON
+   * @returns {Promise<Answer>}
    */
   ask(object, ask) {
     this.#budget = CALLS_PER_EVENT;
     const caller = `${this.#self}:${++this.#asked}`;
     return new Promise((resolve) => {
       this.#callers.set(caller, resolve);
-      void this.#feed({ asked: { caller, object, ask } });
+      void this.#feed(`{"asked":{"caller":"${caller}","object":${JSON.stringify(object)},"ask":${ask}}}`, caller);
     });
   }
 
@@ -97,14 +103,15 @@ export class Location extends DurableObject {
   async alarm() {
     this.#alarmAt = null;
     this.#budget = CALLS_PER_EVENT;
-    await this.#feed('wake');
+    await this.#feed(WAKE);
   }
 
   /**
    * One input, fed until the core takes it.
-   * @param {Tagged} input
+   * @param {string} input JSON
+   * @param {string} [caller] who waits for what becomes of it
    */
-  async #feed(input) {
+  async #feed(input, caller) {
     /** @type {Record<string, string | null>} */
     const recalled = {};
     try {
@@ -114,14 +121,14 @@ export class Location extends DurableObject {
         for (const key of turn.recall) recalled[key] ??= await this.env.KV.get(key);
       }
     } catch (error) {
-      this.#broken(input, error);
+      this.#broken(caller, error);
     }
   }
 
   /**
-   * @param {Tagged} input
+   * @param {string} input
    * @param {Record<string, string | null>} recalled
-   * @returns {{ outputs: Tagged[], recall?: undefined } | { outputs?: undefined, recall: string[] }}
+   * @returns {{ outputs: Output[], recall?: undefined } | { outputs?: undefined, recall: string[] }}
    */
   #turn(input, recalled) {
     try {
@@ -131,37 +138,37 @@ export class Location extends DurableObject {
       if (recall) return { recall };
       recover(error);
       log('error', 'turn_failed', error);
-      return { outputs: this.transact({ trapped: { input } }, {}) };
+      return { outputs: this.transact(`{"trapped":{"input":${input}}}`, {}) };
     }
   }
 
   /**
    * One turn of the core in a transaction: all of it, or nothing.
    * @protected
-   * @param {Tagged} input
+   * @param {string} input
    * @param {Record<string, string | null>} recalled
-   * @returns {Tagged[]}
+   * @returns {Output[]}
    */
   transact(input, recalled) {
     ready(this.env);
-    return this.ctx.storage.transactionSync(() =>
-      handle(/** @type {any} */ (this.#database), input, recalled, Date.now(), Math.max(0, this.#budget)),
-    );
+    const database = /** @type {any} */ (this.#database);
+    const [known, now, budget] = [JSON.stringify(recalled), Date.now(), Math.max(0, this.#budget)];
+    return JSON.parse(this.ctx.storage.transactionSync(() => handle(database, input, known, now, budget)));
   }
 
   /**
    * Not even the turn that takes note of a failure got through: what waits on disk is tried again soon.
-   * @param {Tagged} input
+   * @param {string | undefined} caller
    * @param {unknown} error
    */
-  #broken(input, error) {
+  #broken(caller, error) {
     recover(error);
     log('error', 'turn_broken', error);
-    if (typeof input === 'object' && input.asked) this.#answer(input.asked.caller, internal());
+    if (caller) this.#answer(caller, brokenAnswer());
     this.#wake(Date.now() + SAFETY_MS);
   }
 
-  /** @param {Tagged[]} outputs */
+  /** @param {Output[]} outputs */
   #perform(outputs) {
     for (const output of outputs) {
       const [[name, value]] = Object.entries(output);
@@ -208,14 +215,15 @@ export class Location extends DurableObject {
   /** @param {Record<string, any>} output */
   async #call({ call, attempt, request, timeoutMs }) {
     this.#budget -= 1;
-    await this.#feed({ answered: { call, attempt, outcome: await send(request, timeoutMs) } });
+    const outcome = await send(request, timeoutMs);
+    await this.#feed(JSON.stringify({ answered: { call, attempt, outcome } }));
   }
 
   /** @param {Record<string, any>} output */
   async #tell({ call, attempt, object, ask, timeoutMs }) {
     this.#budget -= 1;
-    const outcome = await askObject(this.env, object, ask, timeoutMs);
-    await this.#feed({ answered: { call, attempt, outcome } });
+    const outcome = await askObject(this.env, object, JSON.stringify(ask), timeoutMs);
+    await this.#feed(JSON.stringify({ answered: { call, attempt, outcome } }));
   }
 
   /**
@@ -237,7 +245,7 @@ export class Location extends DurableObject {
    */
   #about(socket, name, more) {
     const cursor = socket.deserializeAttachment();
-    if (cursor) void this.#feed({ [name]: { cursor, ...more } });
+    if (cursor) void this.#feed(JSON.stringify({ [name]: { cursor, ...more } }));
   }
 
   /** @param {Record<string, any>} output */
@@ -278,7 +286,7 @@ export class Location extends DurableObject {
   #hold({ caller, item, millis }) {
     if (!this.#callers.has(caller)) return;
     const timer = setTimeout(() => {
-      if (this.#callers.has(caller)) void this.#feed({ waited: { caller, item } });
+      if (this.#callers.has(caller)) void this.#feed(JSON.stringify({ waited: { caller, item } }));
     }, millis);
     this.#holds.set(caller, timer);
   }
@@ -299,7 +307,7 @@ export class Location extends DurableObject {
       ok = false;
       log('warn', 'kv_refused', error);
     }
-    await this.#feed({ mirrored: { key, rev, ok } });
+    await this.#feed(JSON.stringify({ mirrored: { key, rev, ok } }));
   }
 }
 
@@ -319,7 +327,7 @@ function attempt(action) {
  * Asks a location's object, and waits for so long at most.
  * @param {any} env
  * @param {string} object
- * @param {Tagged} ask
+ * @param {string} ask JSON
  * @param {number} timeoutMs
  * @returns {Promise<any>} an outcome
  */
@@ -343,7 +351,7 @@ export async function askObject(env, object, ask, timeoutMs) {
  * Asks a location's object for a WebSocket.
  * @param {any} env
  * @param {string} object
- * @param {Tagged} ask
+ * @param {string} ask JSON
  * @returns {Promise<{ status: number, headers: Record<string, string>, body: string, webSocket: WebSocket | null }>}
  */
 export async function listenTo(env, object, ask) {
@@ -366,6 +374,8 @@ export function log(level, event, error) {
   console.log(JSON.stringify({ level, event, at: Date.now(), message }));
 }
 
+const STARTED = '"started"';
+const WAKE = '"wake"';
 /** The platform allows 1,000 in one event; half of it leaves room for KV and for other objects. */
 const CALLS_PER_EVENT = 500;
 const SAFETY_MS = 15_000;

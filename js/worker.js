@@ -2,7 +2,7 @@
  * The Worker: takes a request to the core's edge, does the steps it asks for, gives back its response.
  */
 
-import { BODY_LIMIT, internal, proceed, ready, recover, route, sharedWith, unavailable } from './core.js';
+import { BODY_LIMIT, brokenAnswer, decide, goOn, headersFor, ready, recover, unavailableAnswer } from './core.js';
 import { askObject, listenTo, log } from './location.js';
 import { send } from './send.js';
 
@@ -25,14 +25,14 @@ export default {
       recover(error);
       log('error', 'request_failed', error);
       ready(env);
-      response = internal();
+      response = brokenAnswer();
     }
     const { status, headers, body, webSocket } = response;
     const { method, url } = request;
     const line = { level: levelOf(status), event: 'request', at: began, method, path: pathOf(url), ...about };
     console.log(JSON.stringify({ ...line, status, ...codeOf(response), ms: Date.now() - began }));
     const isEmpty = method === 'HEAD' || (body === '' && status !== 200);
-    const shared = request.headers.has('origin') ? sharedWith(request) : {};
+    const shared = request.headers.has('origin') ? headersFor(request) : {};
     return new Response(isEmpty ? null : body, { status, headers: { ...headers, ...shared }, webSocket });
   },
 };
@@ -44,7 +44,7 @@ export default {
  */
 async function steps(request, env, about) {
   const body = await read(request, BODY_LIMIT);
-  let step = route(request, body, Date.now());
+  let step = decide(request, body, Date.now());
   for (;;) {
     const [[name, value]] = /** @type {[string, any][]} */ (Object.entries(step));
     switch (name) {
@@ -53,24 +53,24 @@ async function steps(request, env, about) {
         return value.response;
       case 'ask': {
         Object.assign(about, ownerOf(value.object));
-        const outcome = await askObject(env, value.object, value.ask, ASK_TIMEOUT_MS);
-        if (!value.then) return outcome.answered ?? unavailable();
-        step = proceed(value.then, { outcome: { outcome } }, Date.now());
+        const outcome = await askObject(env, value.object, JSON.stringify(value.ask), ASK_TIMEOUT_MS);
+        if (!value.then) return outcome.answered ?? unavailableAnswer();
+        step = goOn(value.then, { outcome: { outcome } }, Date.now());
         break;
       }
       case 'listen':
         Object.assign(about, ownerOf(value.object));
-        return await listenTo(env, value.object, value.ask).catch(unavailable);
+        return await listenTo(env, value.object, JSON.stringify(value.ask)).catch(unavailableAnswer);
       case 'fetch': {
         const outcome = await send(value.request, value.timeoutMs);
-        step = proceed(value.then, { outcome: { outcome } }, Date.now());
+        step = goOn(value.then, { outcome: { outcome } }, Date.now());
         break;
       }
       case 'list': {
         const page = await env.KV.list({ prefix: value.prefix, cursor: value.cursor ?? undefined, limit: PAGE });
         const keys = page.keys.map((/** @type {any} */ { name, metadata }) => ({ name, metadata: metadata ?? null }));
         const cursor = page.list_complete ? null : page.cursor;
-        step = proceed(value.then, { page: { keys, cursor } }, Date.now());
+        step = goOn(value.then, { page: { keys, cursor } }, Date.now());
         break;
       }
       default:

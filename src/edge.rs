@@ -14,7 +14,7 @@ use crate::session::{Refused, Session};
 use crate::settings::Settings;
 use crate::signature::{digest_of, hex};
 use crate::vcx::{self, ContactAsk, Push, StatusAsk};
-use crate::wire::{choice, record};
+use crate::wire::{self, choice, record};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -478,7 +478,7 @@ fn webhook(
         let response = Problem::new(Code::Unauthorized, "").response();
         return Ok(Step::Respond {
             response,
-            log: Some(log.to_string()),
+            log: Some(wire::text(&log)),
         });
     }
     let hash = hex(&digest_of(body));
@@ -491,7 +491,7 @@ fn webhook(
         let response = Response::json(200, &json!({ "received": true }));
         Ok(Step::Respond {
             response,
-            log: Some(log.to_string()),
+            log: Some(wire::text(&log)),
         })
     };
     let Some(webhook) = webhook else {

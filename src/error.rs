@@ -1,6 +1,7 @@
 //! Errors: one enum of stable codes, and the one map from code to HTTP answer.
 
 use crate::http::Response;
+use crate::wire;
 use serde::Serialize;
 use serde_json::json;
 
@@ -192,7 +193,7 @@ impl Problem {
         let mut response = Response::text(
             self.code.status(),
             "application/problem+json",
-            body.to_string(),
+            wire::text(&body),
         );
         for (name, value) in &self.headers {
             response = response.header(name, *value);

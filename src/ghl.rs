@@ -9,7 +9,7 @@ pub mod webhook;
 
 use crate::http::Request;
 use crate::settings::Settings;
-use crate::wire::{Wire, record};
+use crate::wire::{self, record};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -100,13 +100,13 @@ pub fn set_status(settings: &Settings, message_id: &str, status: &str, why: &str
         body["error"] = json!({ "code": "1", "type": "vcx", "message": why });
     }
     let path = format!("/conversations/messages/{}/status", escape(message_id));
-    conversations(settings, "PUT", &path).json(body.to_string())
+    conversations(settings, "PUT", &path).json(wire::text(&body))
 }
 
 /// `POST /conversations/`. The slash matters (FACTS §7.31).
 pub fn create_conversation(settings: &Settings, location: &str, contact_id: &str) -> Request {
     let body = json!({ "locationId": location, "contactId": contact_id });
-    conversations(settings, "POST", "/conversations/").json(body.to_string())
+    conversations(settings, "POST", "/conversations/").json(wire::text(&body))
 }
 
 /// `GET /conversations/search` for one contact.
@@ -148,7 +148,7 @@ pub fn search_contacts(
             "value": field.client_id,
         }]}],
     });
-    contacts(settings, "POST", "/contacts/search").json(body.to_string())
+    contacts(settings, "POST", "/contacts/search").json(wire::text(&body))
 }
 
 /// `POST /contacts/upsert`: for a visitor with an e-mail or a phone.
@@ -159,7 +159,7 @@ pub fn upsert_contact(
     field: Option<ClientField<'_>>,
 ) -> Request {
     let body = contact_body(Some(location), details, field);
-    contacts(settings, "POST", "/contacts/upsert").json(body.to_string())
+    contacts(settings, "POST", "/contacts/upsert").json(wire::text(&body))
 }
 
 /// `POST /contacts/`: for a visitor with neither, whom an upsert could not match.
@@ -170,7 +170,7 @@ pub fn create_contact(
     field: Option<ClientField<'_>>,
 ) -> Request {
     let body = contact_body(Some(location), details, field);
-    contacts(settings, "POST", "/contacts/").json(body.to_string())
+    contacts(settings, "POST", "/contacts/").json(wire::text(&body))
 }
 
 /// `PUT /contacts/{id}`. It refuses a `locationId` (FACTS §2.5).
@@ -186,7 +186,7 @@ pub fn update_contact(
         "PUT",
         &format!("/contacts/{}", escape(contact_id)),
     )
-    .json(body.to_string())
+    .json(wire::text(&body))
 }
 
 /// `GET /contacts/{id}`.
@@ -201,7 +201,7 @@ pub fn read_contact(settings: &Settings, contact_id: &str) -> Request {
 /// `POST /contacts/{id}/tags`: adds; upsert and PUT would replace all tags (FACTS §2.2).
 pub fn add_tag(settings: &Settings, contact_id: &str) -> Request {
     let path = format!("/contacts/{}/tags", escape(contact_id));
-    contacts(settings, "POST", &path).json(json!({ "tags": [TAG] }).to_string())
+    contacts(settings, "POST", &path).json(wire::text(&json!({ "tags": [TAG] })))
 }
 
 /// `GET /locations/{id}`: the cheapest call that shows whether a token is taken.
@@ -222,7 +222,7 @@ pub fn create_field(settings: &Settings, location: &str) -> Request {
         "model": "contact",
     });
     let path = format!("/locations/{}/customFields", escape(location));
-    contacts(settings, "POST", &path).json(body.to_string())
+    contacts(settings, "POST", &path).json(wire::text(&body))
 }
 
 /// `POST /oauth/token` with an authorization code.
@@ -259,13 +259,13 @@ pub fn reconnect(settings: &Settings, owner: &str, id: &str) -> Request {
     let url = format!("{}/oauth/reconnect", settings.api_url);
     Request::new("POST", url)
         .header("version", VERSION)
-        .json(body.to_string())
+        .json(wire::text(&body))
 }
 
 /// `POST /oauth/locationToken` with a Company token (FACTS §1.4).
 pub fn location_token(settings: &Settings, company: &str, location: &str) -> Request {
     let body = json!({ "companyId": company, "locationId": location });
-    contacts(settings, "POST", "/oauth/locationToken").json(body.to_string())
+    contacts(settings, "POST", "/oauth/locationToken").json(wire::text(&body))
 }
 
 /// `GET /oauth/installedLocations` with a Company token, one page (FACTS §1.5).
@@ -309,7 +309,7 @@ fn contact_body(
     details: &Details,
     field: Option<ClientField<'_>>,
 ) -> Value {
-    let mut body = details.write();
+    let mut body = wire::value(details);
     if let Some(location) = location {
         body["locationId"] = json!(location);
         body["source"] = json!(SOURCE);

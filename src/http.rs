@@ -3,7 +3,7 @@
 //! Not a client: nothing here performs anything.
 
 use crate::secret::masked;
-use crate::wire::{choice, record};
+use crate::wire::{self, choice, record};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -98,7 +98,7 @@ pub struct Response {
 impl Response {
     /// A JSON response.
     pub fn json(status: u16, body: &Value) -> Self {
-        Self::text(status, "application/json", body.to_string())
+        Self::text(status, "application/json", wire::text(body))
     }
 
     /// A response of any media type. It is what it says it is, and for whoever asked alone: it is

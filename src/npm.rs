@@ -32,7 +32,7 @@ pub struct Refusal {
 impl Refusal {
     /// The refusal as it is thrown.
     pub fn json(&self) -> String {
-        json!({ "code": self.code, "detail": self.detail, "errors": self.errors }).to_string()
+        wire::text(&json!({ "code": self.code, "detail": self.detail, "errors": self.errors }))
     }
 
     fn new(code: &'static str, detail: impl Into<String>) -> Self {
@@ -84,7 +84,7 @@ pub fn normalize_push(push: &str) -> Result<String, Refusal> {
         "attachments": push.attachments,
     });
     add_details(&mut normal, &push.details);
-    Ok(normal.to_string())
+    Ok(wire::text(&normal))
 }
 
 /// What `POST /contact` takes, as the Worker reads it.
@@ -92,7 +92,7 @@ pub fn normalize_contact(ask: &str) -> Result<String, Refusal> {
     let ask = ContactAsk::parse(ask.as_bytes())?;
     let mut normal = json!({ "locationId": ask.location_id, "clientId": ask.client_id });
     add_details(&mut normal, &ask.details);
-    Ok(normal.to_string())
+    Ok(wire::text(&normal))
 }
 
 /// What `POST /message-status` takes, as the Worker reads it.
@@ -106,7 +106,7 @@ pub fn normalize_status(ask: &str) -> Result<String, Refusal> {
     if let Some(error) = ask.error {
         normal["error"] = json!(error);
     }
-    Ok(normal.to_string())
+    Ok(wire::text(&normal))
 }
 
 /// The body with which GHL is told of a push. The context is `{providerId, contactId,
@@ -150,7 +150,7 @@ pub fn to_vcx(webhook: &str, context: &str, now: i64) -> Result<String, Refusal>
     let hash = hex(&digest_of(webhook.as_bytes()));
     let webhook = Webhook::read(webhook, &hash, &provider_id)
         .ok_or_else(|| Refusal::new("malformed_json", "the webhook is not a JSON object"))?;
-    let dropped = |why: &str| Ok(json!({ "dropped": why }).to_string());
+    let dropped = |why: &str| Ok(wire::text(&json!({ "dropped": why })));
     let event = match webhook.event {
         Heard::Reply(words) | Heard::Incoming(words) => Found::Message(words, false),
         Heard::Outbound(words) => Found::Message(words, true),
@@ -186,7 +186,7 @@ pub fn to_vcx(webhook: &str, context: &str, now: i64) -> Result<String, Refusal>
             json!({ "event": map::unread_to_vcx(unread_count, &location_id, &chat, at) })
         }
     };
-    Ok(mapped.to_string())
+    Ok(wire::text(&mapped))
 }
 
 /// What in a webhook is for a chat; of a message also whether it may be a copy.

@@ -5,6 +5,7 @@
 //! its bytes must have an HMAC-SHA256 by one of `SESSION_SECRET` before anything in it is read.
 //! There is no list of tokens that were taken back; one ends when it expires, or with its key.
 
+use crate::wire;
 use std::fmt;
 
 use base64::Engine;
@@ -107,8 +108,8 @@ impl SessionKeys {
                 claims[name] = json!(value);
             }
         }
-        let header = URL_SAFE_NO_PAD.encode(json!({ "alg": ALGORITHM, "typ": "JWT" }).to_string());
-        let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+        let header = URL_SAFE_NO_PAD.encode(wire::text(&json!({ "alg": ALGORITHM, "typ": "JWT" })));
+        let payload = URL_SAFE_NO_PAD.encode(wire::text(&claims));
         let signed = format!("{header}.{payload}");
         let tag = URL_SAFE_NO_PAD.encode(self.newest.sign(&[signed.as_bytes()]));
         format!("{signed}.{tag}")

@@ -18,17 +18,25 @@
 //! | `feed` | what live clients are told, while there is a `SESSION_SECRET` | after 7 days; over 1,000 of a conversation |
 //! | `listener` | each socket that is open | when it closes, or its session ends |
 
+mod near;
 mod rows;
 
 pub use rows::{Board, Chat, Client, Contact, Head, Item, Made, Mirror, Stage};
 
 use crate::error::Fault;
+use near::{Near, Stored};
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 /// The database, as little of it as the store needs.
 pub trait Sql {
     /// Runs one statement and returns its rows.
-    fn exec(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault>;
+    fn query(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault>;
+
+    /// Runs one statement that returns none.
+    fn run(&self, sql: &'static str, args: &[Value<'_>]) -> Result<(), Fault> {
+        self.query(sql, args).map(|_| ())
+    }
 }
 
 /// A value to bind.
@@ -83,10 +91,11 @@ impl<'a, T: Into<Value<'a>>> From<Option<T>> for Value<'a> {
     }
 }
 
-/// The tables of one object.
-#[derive(Clone, Copy)]
+/// The tables of one object, for one turn. Items are written when something that depends on them is
+/// asked for, and by [`Store::flush`].
 pub struct Store<'a> {
     sql: &'a dyn Sql,
+    near: RefCell<Near>,
 }
 
 macro_rules! args {
@@ -96,7 +105,10 @@ macro_rules! args {
 impl<'a> Store<'a> {
     /// The store on a database.
     pub fn new(sql: &'a dyn Sql) -> Self {
-        Self { sql }
+        Self {
+            sql,
+            near: RefCell::default(),
+        }
     }
 
     /// Makes the tables. Only a connection or a restore calls it: the object of a location that
@@ -110,8 +122,10 @@ impl<'a> Store<'a> {
 
     /// The location's document, its sealed tokens and its pulse; none in an empty object.
     pub fn location(&self) -> Result<Option<(String, Option<String>, String)>, Fault> {
-        let rows = match self.sql.exec(
-            "SELECT l.schema, l.doc, l.tokens, p.doc FROM location l, pulse p",
+        let rows = match self.sql.query(
+            "SELECT l.schema, l.doc, l.tokens, p.doc, (SELECT max(seq) FROM outbox),
+                EXISTS(SELECT 1 FROM mirror)
+             FROM location l, pulse p",
             &[],
         ) {
             Ok(rows) => rows,
@@ -133,7 +147,11 @@ impl<'a> Store<'a> {
                 self.run(statement, &[])?;
             }
         }
-        Ok(Some((row.text(), row.maybe_text(), row.text())))
+        let found = (row.text(), row.maybe_text(), row.text());
+        let mut near = self.near.borrow_mut();
+        near.next_seq = Some(row.int() + 1);
+        near.mirrors = Some(row.int() > 0);
+        Ok(Some(found))
     }
 
     /// Writes the location's document and sealed tokens.
@@ -158,17 +176,28 @@ impl<'a> Store<'a> {
 
     /// A client by its id.
     pub fn client(&self, client_id: &str) -> Result<Option<Client>, Fault> {
-        self.one(
+        if let Some(client) = &self.near.borrow().client
+            && client.id == client_id
+        {
+            return Ok(Some(client.clone()));
+        }
+        let client = self.one(
             "SELECT client_id, lane, contact_id, made, sent, wanted, last_date, said, heard,
                     echoes, echo_at
              FROM client WHERE client_id = ?",
             args![client_id],
             Client::read,
-        )
+        )?;
+        self.near.borrow_mut().client.clone_from(&client);
+        Ok(client)
     }
 
     /// Writes a client.
     pub fn put_client(&self, client: &Client) -> Result<(), Fault> {
+        if self.near.borrow().client.as_ref() == Some(client) {
+            return Ok(());
+        }
+        self.near.borrow_mut().client = Some(client.clone());
         self.run(
             "INSERT INTO client(client_id, lane, contact_id, made, sent, wanted, last_date, said,
                                 heard, echoes, echo_at)
@@ -195,6 +224,8 @@ impl<'a> Store<'a> {
 
     /// Forgets which contact clients have: GHL does not know it any more.
     pub fn forget_contact(&self, contact_id: &str) -> Result<(), Fault> {
+        let mut near = self.near.borrow_mut();
+        (near.client, near.contact) = (None, None);
         self.run(
             "UPDATE client SET contact_id = NULL, sent = '{}' WHERE contact_id = ?",
             args![contact_id],
@@ -207,15 +238,23 @@ impl<'a> Store<'a> {
 
     /// A chat by vCX's conversation id.
     pub fn chat(&self, chat_id: &str) -> Result<Option<Chat>, Fault> {
-        self.one(
+        if let Some(chat) = &self.near.borrow().chat
+            && chat.id == chat_id
+        {
+            return Ok(Some(chat.clone()));
+        }
+        let chat = self.one(
             "SELECT chat_id, client_id, lane, heard_at FROM chat WHERE chat_id = ?",
             args![chat_id],
             Chat::read,
-        )
+        )?;
+        self.near.borrow_mut().chat.clone_from(&chat);
+        Ok(chat)
     }
 
     /// Writes a chat.
     pub fn put_chat(&self, chat: &Chat) -> Result<(), Fault> {
+        self.near.borrow_mut().chat = Some(chat.clone());
         self.run(
             "INSERT INTO chat(chat_id, client_id, lane, heard_at) VALUES (?, ?, ?, ?)
              ON CONFLICT(chat_id) DO UPDATE SET client_id = excluded.client_id,
@@ -252,11 +291,18 @@ impl<'a> Store<'a> {
 
     /// A contact by GHL's id.
     pub fn contact(&self, contact_id: &str) -> Result<Option<Contact>, Fault> {
-        self.one(
+        if let Some(contact) = &self.near.borrow().contact
+            && contact.id == contact_id
+        {
+            return Ok(Some(contact.clone()));
+        }
+        let contact = self.one(
             "SELECT contact_id, conversation_id, chat_id FROM contact WHERE contact_id = ?",
             args![contact_id],
             Contact::read,
-        )
+        )?;
+        self.near.borrow_mut().contact.clone_from(&contact);
+        Ok(contact)
     }
 
     /// A contact by GHL's conversation: there is one conversation per contact.
@@ -270,6 +316,7 @@ impl<'a> Store<'a> {
 
     /// Writes a contact.
     pub fn put_contact(&self, contact: &Contact) -> Result<(), Fault> {
+        self.near.borrow_mut().contact = Some(contact.clone());
         self.run(
             "INSERT INTO contact(contact_id, conversation_id, chat_id) VALUES (?, ?, ?)
              ON CONFLICT(contact_id) DO UPDATE SET conversation_id = excluded.conversation_id,
@@ -294,65 +341,115 @@ impl<'a> Store<'a> {
 
     /// Adds an item and returns its number.
     pub fn add(&self, item: &Item) -> Result<i64, Fault> {
-        let rows = self.sql.exec(
-            "INSERT INTO outbox(key, lane, class, stage, due, open, accepted_at, since, tries,
-                attempt, sent_at, step, work, digest, caller, ghl_id, contact_id,
-                conversation_id, code, reason)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq",
-            &item.bind(),
-        )?;
-        let row = rows
-            .into_iter()
-            .next()
-            .ok_or_else(|| Fault("INSERT returned no row".into()))?;
-        Ok(rows::Row::new(row).int())
+        let known = self.near.borrow().next_seq;
+        let seq = match known {
+            Some(seq) => seq,
+            None => {
+                let newest = self.one("SELECT max(seq) FROM outbox", &[], |mut row| Ok(row.int()));
+                newest?.unwrap_or_default() + 1
+            }
+        };
+        let mut near = self.near.borrow_mut();
+        near.next_seq = Some(seq + 1);
+        near.add(Item {
+            seq,
+            ..item.clone()
+        });
+        Ok(seq)
     }
 
     /// Writes an item.
-    pub fn put(&self, item: &Item) -> Result<(), Fault> {
-        let mut values = item.bind();
-        values.push(Value::Int(item.seq));
-        self.run(
-            "UPDATE outbox SET key = ?, lane = ?, class = ?, stage = ?, due = ?, open = ?,
-                accepted_at = ?, since = ?, tries = ?, attempt = ?, sent_at = ?, step = ?,
-                work = ?, digest = ?, caller = ?, ghl_id = ?, contact_id = ?,
-                conversation_id = ?, code = ?, reason = ?
-             WHERE seq = ?",
-            &values,
-        )
+    pub fn put(&self, item: &Item) {
+        self.near.borrow_mut().put(item);
+    }
+
+    /// Writes the items that are still to be written.
+    pub fn flush(&self) -> Result<(), Fault> {
+        self.flush_those(|_| true)
+    }
+
+    fn flush_lane(&self, lane: &str) -> Result<(), Fault> {
+        self.flush_those(|kept| kept.item.lane == lane)
+    }
+
+    fn flush_those(&self, is_meant: impl Fn(&near::Kept) -> bool) -> Result<(), Fault> {
+        for kept in self.near.borrow_mut().due(is_meant) {
+            let item = &kept.item;
+            let mut values = item.bind();
+            let statement = match &kept.stored {
+                Stored::New => ADD,
+                Stored::As(stored) if item.only_hopped(stored) => {
+                    values.drain(..HOP);
+                    PUT_HOP
+                }
+                Stored::As(stored) if item.is_same(stored) => {
+                    values.drain(..SAME);
+                    PUT_REST
+                }
+                Stored::As(_) | Stored::Unread => PUT,
+            };
+            values.push(Value::Int(item.seq));
+            self.run(statement, &values)?;
+            kept.stored = Stored::As(Box::new(item.clone()));
+        }
+        Ok(())
+    }
+
+    /// For what changes items in the database itself: none is at hand any more.
+    fn flush_and_forget(&self) -> Result<(), Fault> {
+        self.flush()?;
+        self.near.borrow_mut().forget();
+        Ok(())
     }
 
     /// An item by its number.
     pub fn item(&self, seq: i64) -> Result<Option<Item>, Fault> {
-        self.one(
-            "SELECT seq, key, lane, class, stage, due, open, accepted_at, since, tries, attempt,
-                sent_at, step, work, digest, caller, ghl_id, contact_id, conversation_id, code,
+        let near = self.near.borrow().item(|item| item.seq == seq);
+        if near.is_some() {
+            return Ok(near);
+        }
+        self.note(self.one(
+            "SELECT seq, key, lane, class, accepted_at, digest, open, work, ghl_id, stage, due,
+                since, tries, attempt, sent_at, step, caller, contact_id, conversation_id, code,
                 reason
              FROM outbox WHERE seq = ?",
             args![seq],
             Item::read,
-        )
+        ))
     }
 
     /// An item by its key.
     pub fn item_by_key(&self, key: &str) -> Result<Option<Item>, Fault> {
-        self.one(
-            "SELECT seq, key, lane, class, stage, due, open, accepted_at, since, tries, attempt,
-                sent_at, step, work, digest, caller, ghl_id, contact_id, conversation_id, code,
+        let near = self.near.borrow().item(|item| item.key == key);
+        if near.is_some() {
+            return Ok(near);
+        }
+        self.note(self.one(
+            "SELECT seq, key, lane, class, accepted_at, digest, open, work, ghl_id, stage, due,
+                since, tries, attempt, sent_at, step, caller, contact_id, conversation_id, code,
                 reason
              FROM outbox WHERE key = ?",
             args![key],
             Item::read,
-        )
+        ))
+    }
+
+    fn note(&self, found: Result<Option<Item>, Fault>) -> Result<Option<Item>, Fault> {
+        if let Ok(Some(item)) = &found {
+            self.near.borrow_mut().read(item);
+        }
+        found
     }
 
     /// Whether a key was used.
     pub fn has_key(&self, key: &str) -> Result<bool, Fault> {
-        self.any("SELECT 1 FROM outbox WHERE key = ?", args![key])
+        let near = self.near.borrow().item(|item| item.key == key);
+        Ok(near.is_some() || self.any("SELECT 1 FROM outbox WHERE key = ?", args![key])?)
     }
 
     /// Whether GHL gave this id to a message of ours.
     pub fn is_ours(&self, ghl_id: &str) -> Result<bool, Fault> {
+        self.flush()?;
         self.any(
             "SELECT 1 FROM outbox WHERE ghl_id = ? AND ghl_id IS NOT NULL",
             args![ghl_id],
@@ -361,11 +458,15 @@ impl<'a> Store<'a> {
 
     /// Takes an item out.
     pub fn remove(&self, seq: i64) -> Result<(), Fault> {
+        if !self.near.borrow_mut().remove(seq) {
+            return Ok(());
+        }
         self.run("DELETE FROM outbox WHERE seq = ?", args![seq])
     }
 
     /// The first open item of a lane.
     pub fn lane_head(&self, lane: &str) -> Result<Option<Head>, Fault> {
+        self.flush_lane(lane)?;
         self.one(
             "SELECT seq, class, stage, due FROM outbox WHERE lane = ? AND open = 1
              ORDER BY seq LIMIT 1",
@@ -376,6 +477,7 @@ impl<'a> Store<'a> {
 
     /// Whether a send of a lane is under way or unclear.
     pub fn lane_unclear(&self, lane: &str) -> Result<bool, Fault> {
+        self.flush_lane(lane)?;
         self.any(
             "SELECT 1 FROM outbox WHERE lane = ? AND open = 1 AND sent_at IS NOT NULL LIMIT 1",
             args![lane],
@@ -384,6 +486,7 @@ impl<'a> Store<'a> {
 
     /// Makes the next item of a lane ready.
     pub fn promote(&self, lane: &str, now: i64) -> Result<(), Fault> {
+        self.flush_and_forget()?;
         self.run(
             "UPDATE outbox SET stage = class, due = ?
              WHERE seq = (SELECT seq FROM outbox WHERE lane = ? AND open = 1 ORDER BY seq LIMIT 1)
@@ -394,25 +497,33 @@ impl<'a> Store<'a> {
 
     /// Moves an item to the end of everything, for a replay.
     pub fn move_to_end(&self, seq: i64) -> Result<i64, Fault> {
-        let rows = self.sql.exec(
+        self.flush_and_forget()?;
+        let rows = self.sql.query(
             "UPDATE outbox SET seq = (SELECT max(seq) + 1 FROM outbox) WHERE seq = ?
              RETURNING seq",
             args![seq],
         )?;
-        Ok(rows
+        let seq = rows
             .into_iter()
             .next()
-            .map_or(seq, |row| rows::Row::new(row).int()))
+            .map_or(seq, |row| rows::Row::new(row).int());
+        self.near.borrow_mut().next_seq = None;
+        Ok(seq)
     }
 
     /// What is ready, under way and next, in one look.
     pub fn board(&self) -> Result<Board, Fault> {
-        Ok(Board::read(self.sql.exec(BOARD, &[])?))
+        // What is new need not be written first: most of it goes out in this turn.
+        self.flush_those(|kept| kept.stored != Stored::New)?;
+        let mut board = Board::read(self.sql.query(BOARD, &[])?);
+        self.near.borrow().onto(&mut board);
+        Ok(board)
     }
 
     /// When the first of those that wait for something else than a slot has waited long enough:
     /// a session ends, what is kept for live clients is old (an hour later: it goes in batches).
     pub fn next_waiting(&self) -> Result<Option<i64>, Fault> {
+        self.flush()?;
         let first = self.one(
             "SELECT min(due) FROM (
                 SELECT min(due) AS due FROM outbox WHERE stage = 'held' AND due IS NOT NULL
@@ -428,6 +539,7 @@ impl<'a> Store<'a> {
 
     /// When the first of those that wait for the custom field has waited long enough.
     pub fn next_field_waiter(&self) -> Result<Option<i64>, Fault> {
+        self.flush()?;
         let first = self.one(
             "SELECT min(due) FROM outbox WHERE stage = 'field' AND due IS NOT NULL",
             &[],
@@ -438,6 +550,7 @@ impl<'a> Store<'a> {
 
     /// The held messages whose time has come.
     pub fn held(&self, now: i64) -> Result<Vec<i64>, Fault> {
+        self.flush()?;
         self.numbers(
             "SELECT seq FROM outbox WHERE stage = 'held' AND due IS NOT NULL AND due <= ?
              ORDER BY due LIMIT 100",
@@ -447,6 +560,7 @@ impl<'a> Store<'a> {
 
     /// The calls that the host never came back with.
     pub fn overdue_flights(&self, now: i64) -> Result<Vec<i64>, Fault> {
+        self.flush()?;
         self.numbers(
             "SELECT seq FROM outbox WHERE stage = 'flight' AND due IS NOT NULL AND due <= ?
              ORDER BY due",
@@ -456,6 +570,7 @@ impl<'a> Store<'a> {
 
     /// Lets the items go on that wait for the custom field.
     pub fn release_field(&self, now: i64) -> Result<(), Fault> {
+        self.flush_and_forget()?;
         self.run(
             "UPDATE outbox SET stage = class, due = ? WHERE stage = 'field' AND due IS NOT NULL",
             args![now],
@@ -464,6 +579,7 @@ impl<'a> Store<'a> {
 
     /// Forgives the time during which GHL could not be called, to all that has been tried.
     pub fn forgive(&self, millis: i64) -> Result<(), Fault> {
+        self.flush_and_forget()?;
         self.run(
             "UPDATE outbox SET since = since + ?
              WHERE due IS NOT NULL AND stage IN ('live', 'status', 'upkeep', 'field', 'flight')
@@ -475,6 +591,7 @@ impl<'a> Store<'a> {
     /// Items of a class whose turn has come and that were accepted before `before`, for expiry
     /// while parked.
     pub fn parked_before(&self, before: i64) -> Result<Vec<i64>, Fault> {
+        self.flush()?;
         self.numbers(
             "SELECT seq FROM outbox
              WHERE open = 1 AND stage <> 'flight' AND class <> 'event' AND accepted_at < ?
@@ -485,7 +602,8 @@ impl<'a> Store<'a> {
 
     /// Number of open items and the acceptance of the oldest.
     pub fn depth(&self) -> Result<(i64, Option<i64>), Fault> {
-        let rows = self.sql.exec(
+        self.flush()?;
+        let rows = self.sql.query(
             "SELECT count(*), min(accepted_at) FROM outbox
              WHERE open = 1 AND stage <> 'held' AND key <> 'field'
                AND (class <> 'upkeep' OR key LIKE 'out:%')",
@@ -501,6 +619,7 @@ impl<'a> Store<'a> {
     /// When the first of them is due that waits for nothing but the time; `events`: of those for
     /// vCX alone.
     pub fn next_due(&self, events: bool) -> Result<Option<i64>, Fault> {
+        self.flush()?;
         let due = self.one(
             "SELECT min(due) FROM outbox
              WHERE open = 1 AND stage = class AND key <> 'field'
@@ -513,9 +632,10 @@ impl<'a> Store<'a> {
 
     /// The dead letters, oldest first.
     pub fn dead(&self) -> Result<Vec<Item>, Fault> {
+        self.flush()?;
         self.all(
-            "SELECT seq, key, lane, class, stage, due, open, accepted_at, since, tries, attempt,
-                sent_at, step, work, digest, caller, ghl_id, contact_id, conversation_id, code,
+            "SELECT seq, key, lane, class, accepted_at, digest, open, work, ghl_id, stage, due,
+                since, tries, attempt, sent_at, step, caller, contact_id, conversation_id, code,
                 reason
              FROM outbox WHERE stage = 'dead' ORDER BY seq LIMIT 1000",
             &[],
@@ -544,7 +664,7 @@ impl<'a> Store<'a> {
 
     /// Counts a trap and returns how many there were.
     pub fn count_trap(&self, key: &str, at: i64) -> Result<i64, Fault> {
-        let rows = self.sql.exec(
+        let rows = self.sql.query(
             "INSERT INTO trap(key, n, at) VALUES (?, 1, ?)
              ON CONFLICT(key) DO UPDATE SET n = n + 1, at = excluded.at RETURNING n",
             args![key, at],
@@ -559,6 +679,7 @@ impl<'a> Store<'a> {
 
     /// Notes that KV is to hold a value.
     pub fn put_mirror(&self, key: &str, value: &str, rev: i64, now: i64) -> Result<(), Fault> {
+        self.near.borrow_mut().mirrors = Some(true);
         self.run(
             "INSERT INTO mirror(key, value, rev, due, tries, sent_at) VALUES (?, ?, ?, ?, 0, NULL)
              ON CONFLICT(key) DO UPDATE SET value = excluded.value, rev = excluded.rev",
@@ -568,6 +689,9 @@ impl<'a> Store<'a> {
 
     /// The next value for KV; one is under way at a time.
     pub fn next_mirror(&self) -> Result<Option<Mirror>, Fault> {
+        if self.near.borrow().mirrors == Some(false) {
+            return Ok(None);
+        }
         self.one(
             "SELECT key, value, rev, due, tries, sent_at FROM mirror
              ORDER BY sent_at IS NULL, due LIMIT 1",
@@ -623,7 +747,7 @@ impl<'a> Store<'a> {
         agent_message: Option<&str>,
         body: &str,
     ) -> Result<i64, Fault> {
-        let rows = self.sql.exec(
+        let rows = self.sql.query(
             "INSERT INTO feed(id, conversation, agent_message, body)
              VALUES (max(?, coalesce((SELECT max(id) FROM feed), 0) + 1), ?, ?, ?) RETURNING id",
             args![least, conversation, agent_message, body],
@@ -741,20 +865,21 @@ impl<'a> Store<'a> {
 
     /// Deletes some of what is older than `before`; whether there may be more.
     pub fn trim(&self, before: i64) -> Result<bool, Fault> {
+        self.flush_and_forget()?;
         let mut more = false;
         for statement in TRIM {
-            let rows = self.sql.exec(statement, args![before])?;
+            let rows = self.sql.query(statement, args![before])?;
             more |= rows.len() as i64 >= TRIM_ROWS;
         }
         Ok(more)
     }
 
     fn run(&self, sql: &'static str, args: &[Value<'_>]) -> Result<(), Fault> {
-        self.sql.exec(sql, args).map(|_| ())
+        self.sql.run(sql, args)
     }
 
     fn any(&self, sql: &'static str, args: &[Value<'_>]) -> Result<bool, Fault> {
-        Ok(!self.sql.exec(sql, args)?.is_empty())
+        Ok(!self.sql.query(sql, args)?.is_empty())
     }
 
     fn one<T>(
@@ -763,7 +888,7 @@ impl<'a> Store<'a> {
         args: &[Value<'_>],
         read: impl Fn(rows::Row) -> Result<T, Fault>,
     ) -> Result<Option<T>, Fault> {
-        let rows = self.sql.exec(sql, args)?;
+        let rows = self.sql.query(sql, args)?;
         rows.into_iter()
             .next()
             .map(|row| read(rows::Row::new(row)))
@@ -776,7 +901,7 @@ impl<'a> Store<'a> {
         args: &[Value<'_>],
         read: impl Fn(rows::Row) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
-        let rows = self.sql.exec(sql, args)?;
+        let rows = self.sql.query(sql, args)?;
         rows.into_iter()
             .map(|row| read(rows::Row::new(row)))
             .collect()
@@ -790,6 +915,33 @@ impl<'a> Store<'a> {
         self.all(sql, args, |mut row| Ok(row.int()))
     }
 }
+
+const ADD: &str = "INSERT INTO outbox(key, lane, class, accepted_at, digest, open, work, ghl_id,
+        stage, due, since, tries, attempt, sent_at, step, caller, contact_id, conversation_id,
+        code, reason, seq)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+const PUT: &str = "UPDATE outbox SET key = ?, lane = ?, class = ?, accepted_at = ?, digest = ?,
+        open = ?, work = ?, ghl_id = ?, stage = ?, due = ?, since = ?, tries = ?, attempt = ?,
+        sent_at = ?, step = ?, caller = ?, contact_id = ?, conversation_id = ?, code = ?,
+        reason = ?
+    WHERE seq = ?";
+
+/// [`PUT`] for an item that is still what it was. An index is written for each of its columns that
+/// a statement names, whether or not it changes, and rows written are what an object costs most.
+const PUT_REST: &str = "UPDATE outbox SET open = ?, work = ?, ghl_id = ?, stage = ?, due = ?,
+        since = ?, tries = ?, attempt = ?, sent_at = ?, step = ?, caller = ?, contact_id = ?,
+        conversation_id = ?, code = ?, reason = ?
+    WHERE seq = ?";
+/// The columns that it leaves out.
+const SAME: usize = 5;
+
+/// The same for one that is not over, and has not begun again.
+const PUT_HOP: &str = "UPDATE outbox SET stage = ?, due = ?, since = ?, tries = ?, attempt = ?,
+        sent_at = ?, step = ?, caller = ?, contact_id = ?, conversation_id = ?, code = ?,
+        reason = ?
+    WHERE seq = ?";
+const HOP: usize = 8;
 
 /// Later than any time: the largest integer that a Durable Object binds exactly.
 pub const NEVER: i64 = (1 << 53) - 1;
@@ -867,9 +1019,9 @@ const UPGRADE: [&str; 3] = [
 ];
 
 /// For each stage that is ready the first few by time, and what is with the host. A Durable Object
-/// allows five terms in a compound SELECT.
-const BOARD: &str = "
-    SELECT stage, class, seq, due FROM (
+/// allows five terms in a compound SELECT, and prepares a statement anew each time that begins with
+/// a blank: then this one takes 310 µs, not 10.
+const BOARD: &str = "SELECT stage, class, seq, due FROM (
         SELECT stage, class, seq, due FROM outbox
         WHERE stage = 'flight' AND due IS NOT NULL ORDER BY due LIMIT 16)
     UNION ALL SELECT * FROM (SELECT stage, class, seq, due FROM outbox

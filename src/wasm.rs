@@ -7,8 +7,8 @@ use crate::npm::{self, Refusal};
 use crate::settings::{NAMES, Settings};
 use crate::store::{Cell, Sql, Value};
 use crate::wire::{self, Wire};
-use js_sys::{Array, Error, JSON, Object, Reflect};
-use serde::Serialize;
+use js_sys::{Error, JsString, Object, Reflect};
+use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,15 +16,22 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The host's database: `exec(sql, args)` returns rows of values.
+    /// The host's database: it runs a statement with a list of values, and `query` returns the
+    /// rows, or nothing when there are none. Values and rows are JSON: one string is cheaper to
+    /// hand over than each cell of its own.
     pub type Database;
 
     #[wasm_bindgen(method, catch)]
-    fn exec(this: &Database, sql: &str, args: Array) -> Result<Array, JsValue>;
+    fn query(this: &Database, sql: &JsString, args: &str) -> Result<Option<String>, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn run(this: &Database, sql: &JsString, args: &str) -> Result<(), JsValue>;
 }
 
 thread_local! {
     static SETTINGS: RefCell<Option<Rc<Configured>>> = const { RefCell::new(None) };
+    /// The statements as JavaScript's strings, by where they lie: each is handed over once.
+    static STATEMENTS: RefCell<Vec<(&str, JsString)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The names of the settings that [`configure`] reads.
@@ -39,11 +46,11 @@ pub fn body_limit() -> usize {
     BODY_LIMIT
 }
 
-/// Takes the settings: an object of strings. To be called once in each instance, and again after
+/// Takes the settings: a JSON object of strings. To be called once in each instance, and again after
 /// a trap.
 #[wasm_bindgen]
-pub fn configure(values: JsValue) -> Result<(), JsValue> {
-    let values: BTreeMap<String, String> = from_js(values)?;
+pub fn configure(values: &str) -> Result<(), JsValue> {
+    let values: BTreeMap<String, String> = parse(values)?;
     let configured = Settings::parse(&values);
     SETTINGS.with(|settings| *settings.borrow_mut() = Some(Rc::new(configured)));
     Ok(())
@@ -55,7 +62,7 @@ pub fn route(
     request: &web_sys::Request,
     body: Option<Vec<u8>>,
     now: f64,
-) -> Result<JsValue, JsValue> {
+) -> Result<String, JsValue> {
     let headers = request.headers();
     let header = |name: &str| headers.get(name).ok().flatten();
     let (method, url) = (request.method(), request.url());
@@ -81,26 +88,26 @@ pub fn route(
         body: body.as_deref(),
     };
     let step = edge::route(&incoming, &*configured()?, now as i64, &mut entropy);
-    to_js(&step)
+    Ok(wire::text(&step))
 }
 
 /// The headers that the answer to a page's request needs, beside its own.
 #[wasm_bindgen(js_name = sharedWith)]
-pub fn shared_with(request: &web_sys::Request) -> Result<JsValue, JsValue> {
+pub fn shared_with(request: &web_sys::Request) -> Result<String, JsValue> {
     let origin = request.headers().get("origin").ok().flatten();
-    to_js(&edge::shared_with(
+    Ok(wire::text(&edge::shared_with(
         &request.url(),
         origin.as_deref(),
         &*configured()?,
-    ))
+    )))
 }
 
 /// Goes on with what a step brought.
 #[wasm_bindgen]
-pub fn proceed(then: JsValue, brought: JsValue, now: f64) -> Result<JsValue, JsValue> {
-    let then: Then = from_js(then)?;
-    let brought: Brought = from_js(brought)?;
-    to_js(&edge::proceed(&then, &brought, now as i64))
+pub fn proceed(then: &str, brought: &str, now: f64) -> Result<String, JsValue> {
+    let then: Then = parse(then)?;
+    let brought: Brought = parse(brought)?;
+    Ok(wire::text(&edge::proceed(&then, &brought, now as i64)))
 }
 
 /// One turn of a location. Throws `{ recall: [key, …] }` when it needs to know what KV holds:
@@ -108,13 +115,13 @@ pub fn proceed(then: JsValue, brought: JsValue, now: f64) -> Result<JsValue, JsV
 #[wasm_bindgen]
 pub fn handle(
     database: &Database,
-    input: JsValue,
-    recalled: JsValue,
+    input: &str,
+    recalled: &str,
     now: f64,
     budget: u32,
-) -> Result<JsValue, JsValue> {
-    let input: Input = from_js(input)?;
-    let recalled: BTreeMap<String, Option<String>> = from_js(recalled)?;
+) -> Result<String, JsValue> {
+    let input: Input = parse(input)?;
+    let recalled: BTreeMap<String, Option<String>> = parse(recalled)?;
     let configured = configured()?;
     let settings = match &*configured {
         Ok(settings) => settings,
@@ -128,10 +135,11 @@ pub fn handle(
     };
     let sql = HostSql(database);
     match location::handle(&sql, settings, &feed, &mut entropy) {
-        Ok(outputs) => to_js(&outputs),
+        Ok(outputs) => Ok(wire::text(&outputs)),
         Err(Rollback::Recall(keys)) => {
             let recall = Object::new();
-            Reflect::set(&recall, &"recall".into(), &to_js(&keys)?)?;
+            let keys = serde_wasm_bindgen::to_value(&keys)?;
+            Reflect::set(&recall, &"recall".into(), &keys)?;
             Err(recall.into())
         }
         Err(Rollback::Fault(fault)) => Err(Error::new(&fault.to_string()).into()),
@@ -140,8 +148,8 @@ pub fn handle(
 
 /// The response for when an object cannot be reached.
 #[wasm_bindgen]
-pub fn unavailable() -> Result<JsValue, JsValue> {
-    to_js(
+pub fn unavailable() -> String {
+    wire::text(
         &Problem::new(
             Code::Unavailable,
             "the location did not answer in time; it is safe to repeat",
@@ -152,8 +160,8 @@ pub fn unavailable() -> Result<JsValue, JsValue> {
 
 /// The response for when the code has a fault.
 #[wasm_bindgen]
-pub fn internal() -> Result<JsValue, JsValue> {
-    to_js(&Problem::new(Code::Internal, "nothing was stored; it is safe to repeat").response())
+pub fn internal() -> String {
+    wire::text(&Problem::new(Code::Internal, "nothing was stored; it is safe to repeat").response())
 }
 
 /// [`npm::normalize_push`]
@@ -216,37 +224,62 @@ fn thrown(refusal: Refusal) -> JsValue {
 struct HostSql<'a>(&'a Database);
 
 impl Sql for HostSql<'_> {
-    fn exec(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
-        let bound = Array::new_with_length(args.len() as u32);
-        for (at, value) in args.iter().enumerate() {
-            bound.set(
-                at as u32,
-                match value {
-                    Value::Null => JsValue::NULL,
-                    Value::Int(value) => JsValue::from_f64(*value as f64),
-                    Value::Text(value) => JsValue::from_str(value),
-                },
-            );
-        }
-        let rows = self
-            .0
-            .exec(sql, bound)
-            .map_err(|error| Fault(message(&error)))?;
-        Ok(rows
-            .iter()
-            .map(|row| Array::from(&row).iter().map(cell).collect())
-            .collect())
+    fn query(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
+        let rows = self.0.query(&statement(sql), &bound(args)).map_err(fault)?;
+        let Some(rows) = rows else {
+            return Ok(Vec::new());
+        };
+        let rows: Vec<Vec<Json>> = wire::parse(&rows).map_err(|error| Fault(error.to_string()))?;
+        let cells = |row: Vec<Json>| row.into_iter().map(cell).collect();
+        Ok(rows.into_iter().map(cells).collect())
+    }
+
+    fn run(&self, sql: &'static str, args: &[Value<'_>]) -> Result<(), Fault> {
+        self.0.run(&statement(sql), &bound(args)).map_err(fault)
     }
 }
 
-fn cell(value: JsValue) -> Cell {
-    if let Some(number) = value.as_f64() {
-        Cell::Int(number as i64)
-    } else if let Some(text) = value.as_string() {
-        Cell::Text(text)
-    } else {
-        Cell::Null
+/// A statement as JavaScript's string.
+fn statement(sql: &'static str) -> JsString {
+    STATEMENTS.with(|known| {
+        let mut known = known.borrow_mut();
+        let found = known.iter().find(|(known, _)| std::ptr::eq(*known, sql));
+        if let Some((_, text)) = found {
+            return text.clone();
+        }
+        let text = JsString::from(sql);
+        known.push((sql, text.clone()));
+        text
+    })
+}
+
+/// Values as a JSON list.
+fn bound(args: &[Value<'_>]) -> String {
+    let args: Vec<Json> = args
+        .iter()
+        .map(|value| match value {
+            Value::Null => Json::Null,
+            Value::Int(value) => Json::from(*value),
+            Value::Text(text) => Json::String(text.clone().into_owned()),
+        })
+        .collect();
+    wire::text(&args)
+}
+
+fn cell(value: Json) -> Cell {
+    match value {
+        Json::String(text) => Cell::Text(text),
+        // The host hands every number over as a float.
+        Json::Number(number) => number
+            .as_i64()
+            .or_else(|| number.as_f64().map(|float| float as i64))
+            .map_or(Cell::Null, Cell::Int),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => Cell::Null,
     }
+}
+
+fn fault(error: JsValue) -> Fault {
+    Fault(message(&error))
 }
 
 fn message(error: &JsValue) -> String {
@@ -262,18 +295,9 @@ fn configured() -> Result<Rc<Configured>, JsValue> {
         .ok_or_else(|| Error::new("configure() was not called").into())
 }
 
-/// A value of ours as JavaScript's.
-fn to_js(value: &impl Wire) -> Result<JsValue, JsValue> {
-    Ok(value
-        .write()
-        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())?)
-}
-
-/// JavaScript's value as ours.
-fn from_js<T: Wire>(value: JsValue) -> Result<T, JsValue> {
-    // As text: one call of the host for the whole value, and no second reader in the WASM.
-    let text = String::from(JSON::stringify(&value)?);
-    wire::parse(&text).map_err(|error| Error::new(&error.to_string()).into())
+/// What the host wrote.
+fn parse<T: Wire>(text: &str) -> Result<T, JsValue> {
+    wire::parse(text).map_err(|error| Error::new(&error.to_string()).into())
 }
 
 /// The platform's random numbers.

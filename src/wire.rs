@@ -1,20 +1,28 @@
-//! What crosses the boundary to the host and what lies in the database, as JSON values.
+//! What crosses the boundary to the host and what lies in the database, as JSON.
 //!
 //! Small on purpose: code that serde derives for these types, once for JavaScript's values and
 //! once for JSON text, is four times the size of everything else here together. A record is an
 //! object of its fields' names in camelCase, a choice is `{ "name": { … } }`, or its name alone. What is absent
 //! reads as nothing, zero or false, so that a field can be added.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// A type that can be written as a JSON value and read back.
-pub trait Wire: Sized {
-    /// The value.
-    fn write(&self) -> Value;
+/// A type that can be written as JSON and read back.
+pub trait Wire {
+    /// Writes it.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// Whether it is left out where it is a field.
+    fn is_nothing(&self) -> bool {
+        false
+    }
 
     /// Reads a value.
-    fn read(value: Value) -> Result<Self, Unreadable>;
+    fn read(value: Value) -> Result<Self, Unreadable>
+    where
+        Self: Sized;
 }
 
 /// What could not be read: the type, or the field.
@@ -30,8 +38,16 @@ impl std::fmt::Display for Unreadable {
 impl std::error::Error for Unreadable {}
 
 /// A type as JSON text.
-pub fn text(value: &impl Wire) -> String {
-    value.write().to_string()
+pub fn text(value: &dyn Wire) -> String {
+    let mut out = Vec::new();
+    value.write(&mut out);
+    // It is UTF-8: everything in it was.
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// A type as a JSON value.
+pub fn value(value: &dyn Wire) -> Value {
+    serde_json::from_str(&text(value)).unwrap_or_default()
 }
 
 /// A type from JSON text.
@@ -48,13 +64,15 @@ pub fn read<T: Wire>(bytes: &[u8]) -> Result<T, Unreadable> {
 macro_rules! record {
     ($type:ident { $($field:ident),* $(,)? }) => {
         impl $crate::wire::Wire for $type {
-            fn write(&self) -> serde_json::Value {
-                $crate::wire::fields([$((stringify!($field), self.$field.write())),*])
+            fn write(&self, out: &mut Vec<u8>) {
+                $crate::wire::fields(out, &[$(($crate::wire::name!($field), &self.$field)),*]);
             }
 
             fn read(value: serde_json::Value) -> Result<Self, $crate::wire::Unreadable> {
                 let mut map = $crate::wire::object(value, stringify!($type))?;
-                Ok(Self { $($field: $crate::wire::take(&mut map, stringify!($field))?),* })
+                Ok(Self {
+                    $($field: $crate::wire::take(&mut map, $crate::wire::name!($field))?),*
+                })
             }
         }
     };
@@ -67,10 +85,10 @@ macro_rules! choice {
         $({ $($field:ident),* $(,)? })? $(($inner:ident))?
     ),* $(,)? }) => {
         impl $crate::wire::Wire for $type {
-            fn write(&self) -> serde_json::Value {
+            fn write(&self, out: &mut Vec<u8>) {
                 match self {
                     $(Self::$variant $({ $($field),* })? $(($inner))? => {
-                        choice!(@write $name $({ $($field),* })? $(($inner))?)
+                        choice!(@write out $name $({ $($field),* })? $(($inner))?)
                     }),*
                 }
             }
@@ -86,13 +104,12 @@ macro_rules! choice {
             }
         }
     };
-    (@write $name:literal) => { serde_json::Value::from($name) };
-    (@write $name:literal ($inner:ident)) => { $crate::wire::tagged($name, $inner.write()) };
-    (@write $name:literal { $($field:ident),* $(,)? }) => {
-        $crate::wire::tagged(
-            $name,
-            $crate::wire::fields([$((stringify!($field), $field.write())),*]),
-        )
+    (@write $out:ident $name:literal) => { $crate::wire::json($out, $name) };
+    (@write $out:ident $name:literal ($inner:ident)) => {
+        $crate::wire::tagged($out, $name, $inner)
+    };
+    (@write $out:ident $name:literal { $($field:ident),* $(,)? }) => {
+        $crate::wire::tagged_fields($out, $name, &[$(($crate::wire::name!($field), $field)),*])
     };
     (@read $value:ident $variant:ident) => {{
         drop($value);
@@ -103,29 +120,102 @@ macro_rules! choice {
     };
     (@read $value:ident $variant:ident { $($field:ident),* $(,)? }) => {{
         let mut map = $crate::wire::object($value, stringify!($variant))?;
-        Ok(Self::$variant { $($field: $crate::wire::take(&mut map, stringify!($field))?),* })
+        Ok(Self::$variant {
+            $($field: $crate::wire::take(&mut map, $crate::wire::name!($field))?),*
+        })
     }};
 }
 
-pub(crate) use {choice, record};
-
-/// An object of fields; those that are null are left out.
-pub(crate) fn fields<const N: usize>(list: [(&'static str, Value); N]) -> Value {
-    collect(&mut list.into_iter())
+/// A field's name as JavaScript writes it.
+macro_rules! name {
+    ($field:ident) => {{
+        const CAMEL: $crate::wire::Camel = $crate::wire::Camel::of(stringify!($field));
+        const NAME: &str = CAMEL.as_str();
+        NAME
+    }};
 }
 
-fn collect(list: &mut dyn Iterator<Item = (&'static str, Value)>) -> Value {
-    // One by one: collecting would sort first, and the code for that is large.
-    let mut map = Map::new();
-    for (name, value) in list.filter(|(_, value)| !value.is_null()) {
-        map.insert(camel(name), value);
+pub(crate) use {choice, name, record};
+
+/// A name in camelCase, made while this is compiled.
+pub(crate) struct Camel {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Camel {
+    pub const fn of(name: &str) -> Self {
+        let name = name.as_bytes();
+        let (mut bytes, mut len, mut at) = ([0; 32], 0, 0);
+        while at < name.len() {
+            if name[at] == b'_' {
+                at += 1;
+                bytes[len] = name[at].to_ascii_uppercase();
+            } else {
+                bytes[len] = name[at];
+            }
+            (len, at) = (len + 1, at + 1);
+        }
+        Self { bytes, len }
     }
-    Value::Object(map)
+
+    pub const fn as_str(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(name) => name,
+            Err(_) => panic!("a field's name is ASCII"),
+        }
+    }
 }
 
-/// A variant's name, and what it holds.
-pub(crate) fn tagged(name: &'static str, value: Value) -> Value {
-    collect(&mut std::iter::once((name, value)))
+/// A field, and its name.
+type Field<'a> = (&'static str, &'a dyn Wire);
+
+/// Writes an object of fields, without those that are nothing.
+pub(crate) fn fields(out: &mut Vec<u8>, list: &[Field<'_>]) {
+    let mut before = b'{';
+    for (name, value) in list.iter().filter(|(_, value)| !value.is_nothing()) {
+        out.push(before);
+        json(out, name);
+        out.push(b':');
+        value.write(out);
+        before = b',';
+    }
+    if before == b'{' {
+        out.push(before);
+    }
+    out.push(b'}');
+}
+
+/// Writes a variant's name, and what it holds.
+pub(crate) fn tagged(out: &mut Vec<u8>, name: &'static str, value: &dyn Wire) {
+    fields(out, &[(name, value)]);
+}
+
+/// The same for a variant of fields.
+pub(crate) fn tagged_fields(out: &mut Vec<u8>, name: &'static str, list: &[Field<'_>]) {
+    out.push(b'{');
+    json(out, name);
+    out.push(b':');
+    fields(out, list);
+    out.push(b'}');
+}
+
+/// Writes a list.
+fn list(out: &mut Vec<u8>, values: &mut dyn Iterator<Item = &dyn Wire>) {
+    out.push(b'[');
+    for (at, value) in values.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        value.write(out);
+    }
+    out.push(b']');
+}
+
+/// Writes what serde knows.
+pub(crate) fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    // Only a map whose keys are no texts could fail, and there is none.
+    let _ = serde_json::to_writer(out, value);
 }
 
 pub(crate) fn object(value: Value, what: &'static str) -> Result<Map<String, Value>, Unreadable> {
@@ -152,29 +242,12 @@ pub(crate) fn take<T: Wire>(
     map: &mut Map<String, Value>,
     name: &'static str,
 ) -> Result<T, Unreadable> {
-    T::read(map.remove(&camel(name)).unwrap_or_default()).map_err(|_| Unreadable(name))
-}
-
-/// A field's name as JavaScript writes it.
-fn camel(name: &str) -> String {
-    let mut camel = String::with_capacity(name.len());
-    let mut upper = false;
-    for c in name.chars() {
-        match c {
-            '_' => upper = true,
-            c if upper => {
-                camel.push(c.to_ascii_uppercase());
-                upper = false;
-            }
-            c => camel.push(c),
-        }
-    }
-    camel
+    T::read(map.remove(name).unwrap_or_default()).map_err(|_| Unreadable(name))
 }
 
 impl Wire for String {
-    fn write(&self) -> Value {
-        Value::String(self.clone())
+    fn write(&self, out: &mut Vec<u8>) {
+        json(out, self.as_str());
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -190,8 +263,8 @@ impl Wire for String {
 }
 
 impl Wire for bool {
-    fn write(&self) -> Value {
-        Value::Bool(*self)
+    fn write(&self, out: &mut Vec<u8>) {
+        json(out, self);
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -206,8 +279,8 @@ impl Wire for bool {
 }
 
 impl Wire for i64 {
-    fn write(&self) -> Value {
-        Value::from(*self)
+    fn write(&self, out: &mut Vec<u8>) {
+        json(out, self);
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -227,8 +300,8 @@ impl Wire for i64 {
 macro_rules! narrow {
     ($($type:ident),*) => {$(
         impl Wire for $type {
-            fn write(&self) -> Value {
-                Value::from(*self)
+            fn write(&self, out: &mut Vec<u8>) {
+                json(out, self);
             }
 
             fn read(value: Value) -> Result<Self, Unreadable> {
@@ -240,8 +313,15 @@ macro_rules! narrow {
 narrow!(u16, u32, u64);
 
 impl<T: Wire> Wire for Option<T> {
-    fn write(&self) -> Value {
-        self.as_ref().map_or(Value::Null, Wire::write)
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.write(out),
+            None => json(out, &()),
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.as_ref().is_none_or(Wire::is_nothing)
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -254,8 +334,12 @@ impl<T: Wire> Wire for Option<T> {
 }
 
 impl<T: Wire> Wire for Box<T> {
-    fn write(&self) -> Value {
-        (**self).write()
+    fn write(&self, out: &mut Vec<u8>) {
+        (**self).write(out);
+    }
+
+    fn is_nothing(&self) -> bool {
+        (**self).is_nothing()
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -264,8 +348,8 @@ impl<T: Wire> Wire for Box<T> {
 }
 
 impl<T: Wire> Wire for Vec<T> {
-    fn write(&self) -> Value {
-        Value::Array(self.iter().map(Wire::write).collect())
+    fn write(&self, out: &mut Vec<u8>) {
+        list(out, &mut self.iter().map(|value| value as &dyn Wire));
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -280,12 +364,17 @@ impl<T: Wire> Wire for Vec<T> {
 }
 
 impl<T: Wire> Wire for BTreeMap<String, T> {
-    fn write(&self) -> Value {
-        let mut map = Map::new();
-        for (name, value) in self {
-            map.insert(name.clone(), value.write());
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (at, (name, value)) in self.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            name.write(out);
+            out.push(b':');
+            value.write(out);
         }
-        Value::Object(map)
+        out.push(b'}');
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -298,8 +387,12 @@ impl<T: Wire> Wire for BTreeMap<String, T> {
 }
 
 impl Wire for Value {
-    fn write(&self) -> Value {
-        self.clone()
+    fn write(&self, out: &mut Vec<u8>) {
+        json(out, self);
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.is_null()
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {
@@ -308,8 +401,8 @@ impl Wire for Value {
 }
 
 impl<const N: usize> Wire for [i64; N] {
-    fn write(&self) -> Value {
-        Value::from(self.as_slice())
+    fn write(&self, out: &mut Vec<u8>) {
+        list(out, &mut self.iter().map(|value| value as &dyn Wire));
     }
 
     fn read(value: Value) -> Result<Self, Unreadable> {

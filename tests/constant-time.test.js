@@ -86,12 +86,12 @@ describe('in constant time', () => {
  * @returns {any}
  */
 function get(path, headers) {
-  return core.route(new Request(ORIGIN + path, { headers }), new Uint8Array(), NOW);
+  return JSON.parse(core.route(new Request(ORIGIN + path, { headers }), new Uint8Array(), NOW));
 }
 
 /** @param {string} path @param {Record<string, string>} headers @returns {any} */
 function post(path, headers) {
-  return core.route(new Request(ORIGIN + path, { method: 'POST', headers }), new Uint8Array(), NOW);
+  return JSON.parse(core.route(new Request(ORIGIN + path, { method: 'POST', headers }), new Uint8Array(), NOW));
 }
 
 /** The same with other tags, wrong here and there. @param {string} signed */
@@ -141,10 +141,10 @@ function traced() {
     }
   };
   core.initSync({ module });
-  core.configure(SETTINGS);
+  core.configure(JSON.stringify(SETTINGS));
   return (run) => {
     core.__wbg_reset_state();
-    core.configure(SETTINGS);
+    core.configure(JSON.stringify(SETTINGS));
     told = [];
     const answer = run();
     return { steps: told.length, digest: createHash('sha256').update(told.join()).digest('hex'), answer };

@@ -12,7 +12,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 #[wasm_bindgen_test]
 fn settings_that_are_missing_are_named() {
-    configure(object("{}")).unwrap();
+    configure("{}").unwrap();
     let answer = get("https://sync.example/health");
     assert_eq!(answer["response"]["status"], 503);
     let body: serde_json::Value =
@@ -35,7 +35,7 @@ fn headers_of_a_request_are_read() {
     assert_eq!(refused["response"]["status"], 401);
 
     let allowed =
-        to_json(&route(&request(url, "GET", "Bearer key-1"), Some(Vec::new()), NOW).unwrap());
+        from_text(&route(&request(url, "GET", "Bearer key-1"), Some(Vec::new()), NOW).unwrap());
     assert_eq!(allowed["ask"]["object"], "location:loc-1");
     assert_eq!(allowed["ask"]["ask"], "health");
 }
@@ -59,7 +59,7 @@ fn a_webhook_needs_one_signature_under_the_right_name() {
         init.set_headers(&headers);
         let url = "https://sync.example/webhook";
         let request = web_sys::Request::new_with_str_and_init(url, &init).unwrap();
-        let step = to_json(&route(&request, Some(body.to_vec()), NOW).unwrap());
+        let step = from_text(&route(&request, Some(body.to_vec()), NOW).unwrap());
         match step["ask"]["object"].as_str() {
             Some(object) => object.to_owned(),
             None => {
@@ -92,9 +92,9 @@ fn the_page_s_origin_is_read_and_answered() {
         init.set_headers(&headers);
         let url = "https://sync.example/push-message";
         let request = web_sys::Request::new_with_str_and_init(url, &init).unwrap();
-        let step = to_json(&route(&request, Some(Vec::new()), NOW).unwrap());
+        let step = from_text(&route(&request, Some(Vec::new()), NOW).unwrap());
         let status = step["respond"]["response"]["status"].clone();
-        (status, to_json(&shared_with(&request).unwrap()))
+        (status, from_text(&shared_with(&request).unwrap()))
     };
     let (status, headers) = ask("https://chat.example");
     assert_eq!(status, 204);
@@ -112,7 +112,7 @@ fn a_body_over_the_limit_is_not_handed_in_and_answered_with_413() {
     set_up();
     assert_eq!(body_limit(), 262_144);
     let request = request("https://sync.example/contact", "POST", "Bearer key-1");
-    let answer = to_json(&route(&request, None, NOW).unwrap());
+    let answer = from_text(&route(&request, None, NOW).unwrap());
     assert_eq!(answer["respond"]["response"]["status"], 413);
 }
 
@@ -134,11 +134,9 @@ fn every_installation_has_a_state_of_its_own() {
 #[wasm_bindgen_test]
 fn what_a_step_brought_goes_on() {
     set_up();
-    let then = object(r#""listed""#);
-    let brought = object(
-        r#"{"page":{"keys":[{"name":"location:loc-1","metadata":{"state":"connected"}}],"cursor":null}}"#,
-    );
-    let answer = to_json(&proceed(then, brought, NOW).unwrap());
+    let then = r#""listed""#;
+    let brought = r#"{"page":{"keys":[{"name":"location:loc-1","metadata":{"state":"connected"}}],"cursor":null}}"#;
+    let answer = from_text(&proceed(then, brought, NOW).unwrap());
     let body: serde_json::Value =
         serde_json::from_str(answer["respond"]["response"]["body"].as_str().unwrap()).unwrap();
     assert_eq!(body["locations"][0]["locationId"], "loc-1");
@@ -149,15 +147,15 @@ fn an_object_without_a_database_asks_kv_and_writes_nothing() {
     set_up();
     let statements = Array::new();
     let database = database(&statements);
-    let input = || object(r#"{"asked":{"caller":"c1","object":"location:loc-1","ask":"health"}}"#);
-    let thrown = handle(&database, input(), object("{}"), NOW, 500).unwrap_err();
+    let input = r#"{"asked":{"caller":"c1","object":"location:loc-1","ask":"health"}}"#;
+    let thrown = handle(&database, input, "{}", NOW, 500).unwrap_err();
     assert_eq!(
         to_json(&thrown)["recall"],
         serde_json::json!(["token:loc-1"])
     );
 
-    let recalled = object(r#"{"token:loc-1":null}"#);
-    let outputs = to_json(&handle(&database, input(), recalled, NOW, 500).unwrap());
+    let recalled = r#"{"token:loc-1":null}"#;
+    let outputs = from_text(&handle(&database, input, recalled, NOW, 500).unwrap());
     assert_eq!(outputs[0]["answer"]["caller"], "c1");
     assert_eq!(outputs[0]["answer"]["response"]["status"], 404);
     for statement in statements.iter() {
@@ -167,7 +165,7 @@ fn an_object_without_a_database_asks_kv_and_writes_nothing() {
 }
 
 fn set_up() {
-    configure(object(
+    configure(
         r#"{
             "GHL_CLIENT_ID": "app-1", "GHL_CLIENT_SECRET": "secret", "GHL_PROVIDER_ID": "provider",
             "GHL_REDIRECT_URI": "https://sync.example/auth/callback", "VCX_API_KEY": "key-1",
@@ -175,13 +173,13 @@ fn set_up() {
             "GHL_PUBLIC_KEYS": "TZYPR9JaClkwxjXJqbZIX1Ge3L6y4SsJHlsx8hz2Uzo=",
             "SEAL_KEYS": "k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
         }"#,
-    ))
+    )
     .unwrap();
 }
 
 fn get(url: &str) -> serde_json::Value {
     let request = web_sys::Request::new_with_str(url).unwrap();
-    to_json(&route(&request, Some(Vec::new()), NOW).unwrap())["respond"].clone()
+    from_text(&route(&request, Some(Vec::new()), NOW).unwrap())["respond"].clone()
 }
 
 fn request(url: &str, method: &str, authorization: &str) -> web_sys::Request {
@@ -195,18 +193,24 @@ fn request(url: &str, method: &str, authorization: &str) -> web_sys::Request {
 
 /// A database in which nothing exists, and which notes what it was asked.
 fn database(statements: &Array) -> Database {
-    let exec = Function::new_with_args(
+    let refuse = Function::new_with_args(
         "sql",
         "this.statements.push(sql); throw new Error('no such table: location')",
     );
     let database = Object::new();
     Reflect::set(&database, &"statements".into(), statements).unwrap();
-    Reflect::set(&database, &"exec".into(), &exec).unwrap();
+    for name in ["query", "run"] {
+        Reflect::set(&database, &name.into(), &refuse).unwrap();
+    }
     database.unchecked_into()
 }
 
 fn object(json: &str) -> JsValue {
     JSON::parse(json).unwrap()
+}
+
+fn from_text(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
 }
 
 fn to_json(value: &JsValue) -> serde_json::Value {

@@ -16,6 +16,7 @@ use crate::secret::masked;
 use crate::settings::Settings;
 use crate::signature::{OAuthState, StateError, sign_state, verify_state};
 use crate::vcx::is_id;
+use crate::wire;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -172,7 +173,7 @@ fn failed_for(
     let log = json!({ "level": "warn", "event": "install_failed", "at": now, "code": text.code });
     Step::Respond {
         response: clear_cookie(page(status, text, detail, reference)),
-        log: Some(log.to_string()),
+        log: Some(wire::text(&log)),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::answer::{json, text};
 use crate::public_url::is_public;
-use crate::wire::{choice, record};
+use crate::wire::{self, choice, record};
 use serde_json::Value;
 use std::time::UNIX_EPOCH;
 
@@ -180,7 +180,7 @@ fn app_id(body: &Value, fields: &Value) -> Option<String> {
         .find_map(|value| match value {
             Value::Null => None,
             Value::String(id) => Some(id.clone()).filter(|id| !id.is_empty()),
-            other => Some(other.to_string()),
+            other => Some(wire::text(other)),
         })
 }
 

@@ -44,7 +44,7 @@ impl Turn<'_> {
             // One is under way; it looks at the details when its turn comes.
             Some(mut item) if item.work.is_some() && item.stage != Stage::Dead => {
                 let before = item.caller.replace(caller.to_owned());
-                self.db.put(&item)?;
+                self.db.put(&item);
                 if let Some(before) = before {
                     let why = "another call for the same client took over";
                     self.answer(&before, Problem::new(Code::Unavailable, why).response());
@@ -136,7 +136,8 @@ impl Turn<'_> {
                 item.stage = Stage::Field;
                 item.due = Some(self.now + FIELD_PATIENCE);
                 self.wake_at(self.now + FIELD_PATIENCE);
-                return Ok(self.db.put(&item)?);
+                self.db.put(&item);
+                return Ok(());
             }
         };
         let field = field.as_deref().map(|id| ClientField {

@@ -135,7 +135,7 @@ impl Turn<'_> {
         } else {
             (item.stage, item.due) = (class, Some(self.now));
         }
-        self.db.put(&item)?;
+        self.db.put(&item);
         Ok(true)
     }
 

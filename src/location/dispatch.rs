@@ -42,7 +42,11 @@ impl Turn<'_> {
                 }
             }
             self.note_times(&board);
-            let more = board.heads.len() >= BOARD_STAGE && self.out.len() > before.0;
+            // More may be ready than the board shows, of what there is room for still.
+            let more = READY
+                .iter()
+                .any(|stage| slots.allow(*stage) && board.of(*stage).count() >= BOARD_STAGE)
+                && self.out.len() > before.0;
             if !(local || more) {
                 break;
             }
@@ -123,7 +127,7 @@ impl Turn<'_> {
         if kind == CallKind::Send {
             item.sent_at = Some(self.now);
         }
-        self.db.put(item)?;
+        self.db.put(item);
         self.budget = self.budget.saturating_sub(1);
         self.wake_at(self.now + SAFETY);
         Ok(item.attempt)
@@ -329,7 +333,7 @@ impl Turn<'_> {
             return Ok(true);
         }
         item.due = Some(closed_until.unwrap_or(self.now + UPKEEP_PAUSE));
-        self.db.put(&item)?;
+        self.db.put(&item);
         Ok(false)
     }
 
@@ -449,8 +453,9 @@ impl CallKind {
 
 /// Calls under way at once: the platform allows six, and KV needs one.
 const CALLS: usize = 5;
-/// Rows of one stage on a full board.
+/// Rows of one ready stage on a full board.
 const BOARD_STAGE: usize = 6;
+const READY: [Stage; 4] = [Stage::Status, Stage::Live, Stage::Event, Stage::Upkeep];
 /// The host gives a call up after this time.
 pub(super) const TIMEOUT: i64 = 15_000;
 /// A call that the host never came back with is unclear after this time.

@@ -187,7 +187,7 @@ impl Turn<'_> {
                 self.db.remove(seq)?;
             } else if self.unclear_for(contact_id)? {
                 item.due = Some(self.now + HOLD_MORE);
-                self.db.put(&item)?;
+                self.db.put(&item);
             } else {
                 self.db.remove(seq)?;
                 self.deliver(&words, contact_id, id)?;

@@ -7,7 +7,7 @@
 
 use super::Output;
 use super::outbox::Reason;
-use super::turn::{Stop, Turn};
+use super::turn::{Stop, Turn, text};
 use super::work::{Message, Work};
 use crate::http::Response;
 use crate::signature::{digest, hex};
@@ -84,7 +84,7 @@ impl Turn<'_> {
             out: 0,
             caught_up: false,
         };
-        let mut frames = vec![json!({ "type": kind, "id": at }).to_string()];
+        let mut frames = vec![text(&json!({ "type": kind, "id": at }))];
         frames.extend(self.next_frames(&mut cursor)?.unwrap_or_default());
         self.db.add_listener(&cursor.socket, cursor.expires_at)?;
         self.wake_at(cursor.expires_at);
@@ -246,7 +246,7 @@ impl Turn<'_> {
             event["code"] = json!(code);
             event["reason"] = json!(words);
         }
-        self.publish(chat_id, None, &event.to_string())
+        self.publish(chat_id, None, &text(&event))
     }
 
     /// For who knows that it [`feeds`](Self::feeds).

@@ -261,7 +261,7 @@ impl Turn<'_> {
             return Ok(());
         }
         item.caller = None;
-        self.db.put(&item)?;
+        self.db.put(&item);
         let reason = self.parked().or(item.reason.clone());
         self.answer_later(caller, &item, reason.as_deref())
     }

@@ -2,7 +2,7 @@
 //! restores from. Written when something changes, one value at a time, until KV has it.
 
 use super::Output;
-use super::turn::{Kind, Stop, Turn};
+use super::turn::{Kind, Stop, Turn, text};
 use crate::map::iso;
 use crate::signature::{digest_of, hex};
 use crate::store::Contact;
@@ -35,9 +35,7 @@ impl Turn<'_> {
             })
         };
         let key = token_key(location.kind, &location.id);
-        Ok(self
-            .db
-            .put_mirror(&key, &value.to_string(), rev, self.now)?)
+        Ok(self.db.put_mirror(&key, &text(&value), rev, self.now)?)
     }
 
     /// The location's entry in the directory.
@@ -55,9 +53,7 @@ impl Turn<'_> {
             "rev": rev,
         });
         let key = format!("{DIRECTORY}{}", location.id);
-        Ok(self
-            .db
-            .put_mirror(&key, &value.to_string(), rev, self.now)?)
+        Ok(self.db.put_mirror(&key, &text(&value), rev, self.now)?)
     }
 
     /// Where a chat is in GHL, and whose a GHL conversation is.
@@ -75,8 +71,7 @@ impl Turn<'_> {
             "rev": rev,
         });
         let key = chat_key(&self.location.id, chat_id);
-        self.db
-            .put_mirror(&key, &value.to_string(), rev, self.now)?;
+        self.db.put_mirror(&key, &text(&value), rev, self.now)?;
         if let Some(conversation_id) = &contact.conversation_id {
             let rev = self.next_rev();
             let value = json!({
@@ -85,8 +80,7 @@ impl Turn<'_> {
                 "rev": rev,
             });
             let key = conversation_key(&self.location.id, conversation_id);
-            self.db
-                .put_mirror(&key, &value.to_string(), rev, self.now)?;
+            self.db.put_mirror(&key, &text(&value), rev, self.now)?;
         }
         Ok(())
     }

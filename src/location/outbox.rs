@@ -69,7 +69,7 @@ impl Turn<'_> {
             item.sent_at = None;
             item.caller = None;
             (item.code, item.reason) = (None, None);
-            self.db.put(&item)?;
+            self.db.put(&item);
         }
         self.next_of(&item.lane)
     }
@@ -108,7 +108,7 @@ impl Turn<'_> {
         item.set_step(&step);
         item.stage = item.class;
         item.due = Some(at);
-        self.db.put(&item)?;
+        self.db.put(&item);
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Turn<'_> {
         // A contact that was asked for has no words in it that could get lost.
         let is_letter = !work.is_set_up() && work != Work::Contact;
         if is_letter {
-            self.db.put(&item)?;
+            self.db.put(&item);
         } else {
             self.db.remove(item.seq)?;
         }

@@ -52,7 +52,7 @@ impl Turn<'_> {
             item.due = Some(self.now);
             (item.tries, item.since, item.step) = (0, None, None);
         }
-        self.db.put(&item)?;
+        self.db.put(&item);
         self.show_reply_status(of, status, reason)?;
         Ok(status)
     }

@@ -29,7 +29,7 @@ pub(super) struct Turn<'a> {
     entropy: &'a mut dyn FnMut(&mut [u8]),
     recalled: &'a BTreeMap<String, Option<String>>,
     wake: Option<i64>,
-    before: (String, Option<String>, String),
+    before: Option<(Location, Option<String>, Pulse)>,
 }
 
 /// What is known about a location (or an agency).
@@ -173,18 +173,12 @@ impl<'a> Turn<'a> {
         entropy: &'a mut dyn FnMut(&mut [u8]),
         found: Option<(String, Option<String>, String)>,
     ) -> Result<Self, Fault> {
-        let (location, sealed, pulse, before) = match found {
-            Some((doc, sealed, pulse)) => {
-                let before = (doc, sealed.clone(), pulse);
-                (parse(&before.0)?, sealed, parse(&before.2)?, before)
-            }
-            None => (
-                Location::empty(),
-                None,
-                Pulse::default(),
-                Default::default(),
-            ),
+        let is_known = found.is_some();
+        let (location, sealed, pulse) = match found {
+            Some((doc, sealed, pulse)) => (parse(&doc)?, sealed, parse(&pulse)?),
+            None => (Location::empty(), None, Pulse::default()),
         };
+        let before = is_known.then(|| (location.clone(), sealed.clone(), pulse.clone()));
         Ok(Self {
             db,
             settings,
@@ -205,13 +199,17 @@ impl<'a> Turn<'a> {
 
     /// Writes what changed and hands out what is to be done.
     pub fn close(mut self) -> Result<Vec<Output>, Stop> {
-        let doc = text(&self.location);
-        if (&doc, &self.sealed) != (&self.before.0, &self.before.1) {
-            self.db.put_location(&doc, self.sealed.as_deref())?;
+        self.db.flush()?;
+        let before = self.before.as_ref();
+        let is_kept = |(location, sealed, _): &(Location, _, _)| {
+            (location, sealed) == (&self.location, &self.sealed)
+        };
+        if !before.is_some_and(is_kept) {
+            self.db
+                .put_location(&text(&self.location), self.sealed.as_deref())?;
         }
-        let pulse = text(&self.pulse);
-        if pulse != self.before.2 {
-            self.db.put_pulse(&pulse)?;
+        if before.is_none_or(|(_, _, pulse)| self.pulse != *pulse) {
+            self.db.put_pulse(&text(&self.pulse))?;
         }
         if let Some(at) = self.wake {
             self.out.push(Output::Wake {
@@ -253,7 +251,7 @@ impl<'a> Turn<'a> {
         fields["at"] = json!(self.now);
         fields[self.location.kind.word()] = json!(self.location.id);
         self.out.push(Output::Log {
-            line: fields.to_string(),
+            line: text(&fields),
         });
     }
 

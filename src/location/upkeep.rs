@@ -19,7 +19,8 @@ impl Turn<'_> {
                 if item.stage == Stage::Upkeep {
                     item.stage = Stage::Live;
                 }
-                Ok(self.db.put(&item)?)
+                self.db.put(&item);
+                Ok(())
             }
             Some(_) => Ok(()),
         }

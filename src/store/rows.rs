@@ -308,25 +308,42 @@ impl Item {
         }
     }
 
+    /// Whether it differs from another state of it in nothing but where it is on its way.
+    pub(super) fn only_hopped(&self, other: &Self) -> bool {
+        self.is_same(other)
+            && self.is_open() == other.is_open()
+            && (&self.work, &self.ghl_id) == (&other.work, &other.ghl_id)
+    }
+
+    /// Whether it is still the same thing to be sent.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.key, &self.lane, self.class) == (&other.key, &other.lane, other.class)
+            && (self.accepted_at, &self.digest) == (other.accepted_at, &other.digest)
+    }
+
+    fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Done | Stage::Dead)
+    }
+
+    /// First what makes it what it is, then what comes of it, then where it is on its way.
     pub(super) fn bind(&self) -> Vec<Value<'_>> {
-        let open = !matches!(self.stage, Stage::Done | Stage::Dead);
         vec![
             (&self.key).into(),
             (&self.lane).into(),
             self.class.as_str().into(),
+            self.accepted_at.into(),
+            self.digest.as_ref().into(),
+            i64::from(self.is_open()).into(),
+            self.work.as_ref().into(),
+            self.ghl_id.as_ref().into(),
             self.stage.as_str().into(),
             self.due.into(),
-            i64::from(open).into(),
-            self.accepted_at.into(),
             self.since.into(),
             self.tries.into(),
             self.attempt.into(),
             self.sent_at.into(),
             self.step.as_ref().into(),
-            self.work.as_ref().into(),
-            self.digest.as_ref().into(),
             self.caller.as_ref().into(),
-            self.ghl_id.as_ref().into(),
             self.contact_id.as_ref().into(),
             self.conversation_id.as_ref().into(),
             self.code.as_ref().into(),
@@ -338,26 +355,27 @@ impl Item {
         let seq = row.int();
         let (key, lane) = (row.text(), row.text());
         let class = Stage::of(&row.text())?;
-        let stage = Stage::of(&row.text())?;
-        let due = row.maybe_int();
+        let (accepted_at, digest) = (row.int(), row.maybe_text());
         row.int();
+        let (work, ghl_id) = (row.maybe_text(), row.maybe_text());
+        let stage = Stage::of(&row.text())?;
         Ok(Self {
             seq,
             key,
             lane,
             class,
+            accepted_at,
+            digest,
+            work,
+            ghl_id,
             stage,
-            due,
-            accepted_at: row.int(),
+            due: row.maybe_int(),
             since: row.maybe_int(),
             tries: row.int(),
             attempt: row.int(),
             sent_at: row.maybe_int(),
             step: row.maybe_text(),
-            work: row.maybe_text(),
-            digest: row.maybe_text(),
             caller: row.maybe_text(),
-            ghl_id: row.maybe_text(),
             contact_id: row.maybe_text(),
             conversation_id: row.maybe_text(),
             code: row.maybe_text(),

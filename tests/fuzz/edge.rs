@@ -14,7 +14,7 @@ use vcx_ghl::edge::{self, Brought, Configured, Incoming, Step, Then};
 use vcx_ghl::http::{Outcome, path};
 use vcx_ghl::location::Ask;
 use vcx_ghl::settings::Settings;
-use vcx_ghl::wire::Wire;
+use vcx_ghl::wire::{self, Wire};
 
 proptest! {
     #![proptest_config(cases(2_000))]
@@ -91,7 +91,7 @@ impl Asked {
 fn answered_or_handed_on(asked: &Asked, configured: &Configured) -> Result<(), TestCaseError> {
     let incoming = asked.incoming();
     let step = edge::route(&incoming, configured, START, &mut |bytes| bytes.fill(7));
-    prop_assert_eq!(Step::read(step.write()), Ok(step.clone()));
+    prop_assert_eq!(Step::read(wire::value(&step)), Ok(step.clone()));
     match step {
         Step::Respond { response, log } => {
             contract::check(incoming.method, path(incoming.url), &response);
@@ -268,7 +268,7 @@ fn brought() -> impl Strategy<Value = Value> {
     ];
     prop_oneof![
         3 => select(broughts()).prop_flat_map(nearly),
-        2 => outcome.prop_map(|outcome| Brought::Outcome { outcome }.write()),
+        2 => outcome.prop_map(|outcome| wire::value(&Brought::Outcome { outcome })),
         1 => any_json(),
     ]
 }

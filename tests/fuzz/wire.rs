@@ -58,7 +58,7 @@ proptest! {
 fn stays<T: Wire + PartialEq + Debug>(value: Value) -> Result<(), TestCaseError> {
     if let Ok(read) = T::read(value) {
         let printed = wire::text(&read);
-        prop_assert_eq!(T::read(read.write()), Ok(read));
+        prop_assert_eq!(T::read(wire::value(&read)), Ok(read));
         prop_assert_eq!(
             wire::parse::<T>(&printed).map(|read| wire::text(&read)),
             Ok(printed)
@@ -72,31 +72,31 @@ fn stays<T: Wire + PartialEq + Debug>(value: Value) -> Result<(), TestCaseError>
 fn the_values_that_are_changed_are_right_before() {
     for value in inputs() {
         assert_eq!(
-            Input::read(value.clone()).map(|read| read.write()),
+            Input::read(value.clone()).map(|read| wire::value(&read)),
             Ok(value)
         );
     }
     for value in outputs() {
         assert_eq!(
-            Output::read(value.clone()).map(|read| read.write()),
+            Output::read(value.clone()).map(|read| wire::value(&read)),
             Ok(value)
         );
     }
     for value in steps() {
         assert_eq!(
-            Step::read(value.clone()).map(|read| read.write()),
+            Step::read(value.clone()).map(|read| wire::value(&read)),
             Ok(value)
         );
     }
     for value in thens() {
         assert_eq!(
-            Then::read(value.clone()).map(|read| read.write()),
+            Then::read(value.clone()).map(|read| wire::value(&read)),
             Ok(value)
         );
     }
     for value in broughts() {
         assert_eq!(
-            Brought::read(value.clone()).map(|read| read.write()),
+            Brought::read(value.clone()).map(|read| wire::value(&read)),
             Ok(value)
         );
     }
@@ -164,7 +164,10 @@ fn inputs() -> Vec<Value> {
         object: "location:loc-1".into(),
         ask,
     };
-    let mut inputs: Vec<Value> = asks().into_iter().map(|ask| asked(ask).write()).collect();
+    let mut inputs: Vec<Value> = asks()
+        .into_iter()
+        .map(|ask| wire::value(&asked(ask)))
+        .collect();
     let trapped = Input::Trapped {
         input: Box::new(asked(Ask::Health)),
     };
@@ -179,16 +182,15 @@ fn inputs() -> Vec<Value> {
         json!({ "flush": { "cursor": cursor() } }),
         json!({ "closed": { "cursor": cursor() } }),
         json!({ "mirrored": { "key": "token:loc-1", "rev": 3, "ok": true } }),
-        trapped.write(),
+        wire::value(&trapped),
     ]);
     inputs
 }
 
 fn outputs() -> Vec<Value> {
-    let ask = Ask::Register {
+    let ask = wire::value(&Ask::Register {
         location_id: "loc-1".into(),
-    }
-    .write();
+    });
     vec![
         json!({ "call": { "call": "item:3", "attempt": 2, "request": request(), "timeoutMs": 15_000 } }),
         json!({ "tell": {

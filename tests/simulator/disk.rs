@@ -78,7 +78,7 @@ impl Disk {
 }
 
 impl Sql for Disk {
-    fn exec(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
+    fn query(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
         if let Some(left) = self.fails_in.get() {
             self.fails_in.set(left.checked_sub(1));
             if left == 0 {

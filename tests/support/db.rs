@@ -56,10 +56,23 @@ impl Db {
         }
         Ok(found)
     }
+
+    fn is_poisoned(&self, sql: &str, args: &[Value<'_>], poison: &str) -> bool {
+        let holds = |value: &Value<'_>| matches!(value, Value::Text(text) if text.contains(poison));
+        let adds = sql.starts_with("INSERT INTO outbox");
+        let puts = sql.starts_with("UPDATE outbox SET") && sql.ends_with("WHERE seq = ?");
+        // A change need not say again what the item is.
+        let is_about = |seq: &Value<'_>| {
+            let item = "SELECT key || coalesce(work, '') FROM outbox WHERE seq = ?";
+            let rows = self.run(item, std::slice::from_ref(seq)).unwrap();
+            matches!(rows.concat().first(), Some(Cell::Text(text)) if text.contains(poison))
+        };
+        (adds || puts) && (args.iter().any(holds) || args.last().is_some_and(is_about))
+    }
 }
 
 impl Sql for Db {
-    fn exec(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
+    fn query(&self, sql: &'static str, args: &[Value<'_>]) -> Result<Vec<Vec<Cell>>, Fault> {
         let outcome = self.run(sql, args).map_err(|error| error.to_string());
         if self.records {
             self.statements.borrow_mut().push(Statement {
@@ -69,19 +82,10 @@ impl Sql for Db {
             });
         }
         match self.poison {
-            Some(poison) if is_poisoned(sql, args, poison) => Err(Fault("poisoned".into())),
+            Some(poison) if self.is_poisoned(sql, args, poison) => Err(Fault("poisoned".into())),
             Some(_) | None => outcome.map_err(Fault),
         }
     }
-}
-
-fn is_poisoned(sql: &str, args: &[Value<'_>], poison: &str) -> bool {
-    let writes = ["INSERT INTO outbox", "UPDATE outbox SET key"];
-    let holds = |value: &Value<'_>| matches!(value, Value::Text(text) if text.contains(poison));
-    writes
-        .iter()
-        .any(|start| sql.trim_start().starts_with(start))
-        && args.iter().any(holds)
 }
 
 fn owned(value: &Value<'_>) -> Value<'static> {

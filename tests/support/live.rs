@@ -6,7 +6,7 @@ use vcx_ghl::edge::Incoming;
 use vcx_ghl::http::Response;
 use vcx_ghl::location::{Cursor, Input, PROTOCOL};
 use vcx_ghl::session::Session;
-use vcx_ghl::wire::Wire;
+use vcx_ghl::wire;
 
 /// A socket, both ends of it.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ impl World {
 
     pub(super) fn send(&mut self, tag: &str, cursor: Cursor, frames: Vec<String>) {
         // As the platform writes it: strings with two bytes for each character at worst.
-        let size = cursor.write().to_string().encode_utf16().count() * 2;
+        let size = wire::value(&cursor).to_string().encode_utf16().count() * 2;
         assert!(size <= 2_048, "{size} bytes are kept with a socket");
         assert!(
             (0..=100).contains(&cursor.out),

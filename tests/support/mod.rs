@@ -28,7 +28,7 @@ use vcx_ghl::http::{self, Outcome, Request, Response};
 use vcx_ghl::location::{Ask, Feed, Input, Output, Rollback, handle, object_of};
 use vcx_ghl::session::Session;
 use vcx_ghl::settings::Settings;
-use vcx_ghl::wire::Wire;
+use vcx_ghl::wire::{self, Wire};
 
 /// Where most stories play.
 pub const LOCATION: &str = "loc-1";
@@ -379,7 +379,7 @@ impl World {
 
     /// Something is asked of the object.
     pub fn ask(&mut self, ask: Ask) -> Caller {
-        self.private.learn_members(&ask.write());
+        self.private.learn_members(&wire::value(&ask));
         self.callers += 1;
         let caller = format!("caller-{}", self.callers);
         self.feed(Input::Asked {
@@ -623,7 +623,7 @@ impl World {
     /// One call of the transition function, in its transaction.
     pub fn handle(&mut self, input: &Input) -> Result<Vec<Output>, String> {
         // As they cross to JavaScript and back.
-        let input = Input::read(input.write()).unwrap();
+        let input = Input::read(wire::value(input)).unwrap();
         let settings = self.configured.as_ref().unwrap();
         let mut recalled = BTreeMap::new();
         loop {
@@ -664,7 +664,7 @@ impl World {
     pub fn perform(&mut self, outputs: Vec<Output>) {
         let mut mirrors = Vec::new();
         for output in outputs {
-            assert_eq!(Output::read(output.write()).unwrap(), output);
+            assert_eq!(Output::read(wire::value(&output)).unwrap(), output);
             match output {
                 Output::Call {
                     call,
@@ -884,7 +884,7 @@ impl Call {
             }
             What::Request(request) => request.label(),
             What::Tell { object, ask } => {
-                let ask = ask.write();
+                let ask = wire::value(ask);
                 let name = ask.as_object().and_then(|ask| ask.keys().next());
                 let name = name.map_or_else(|| ask.as_str().unwrap(), String::as_str);
                 format!("tell {object} {name}")

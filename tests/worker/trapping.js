@@ -21,6 +21,8 @@ export class Location extends Built {
   #call;
   /** @type {Map<string, number>} */
   #trapped = new Map();
+  /** @type {(statement: string, ...args: unknown[]) => any} */
+  #exec;
 
   /** @param {any} ctx @param {any} env */
   constructor(ctx, env) {
@@ -30,24 +32,29 @@ export class Location extends Built {
       const cursor = exec(statement, ...args);
       if (!this.#traps(statement, args)) return cursor;
       cursor.toArray();
-      return { raw: () => [ROW] };
+      throw BROKEN;
     };
     super(ctx, env);
+    this.#exec = exec;
   }
 
-  /** @param {any} input @param {any} recalled */
-  transact(input, recalled) {
+  /** @param {string} text @param {any} recalled */
+  transact(text, recalled) {
+    const input = JSON.parse(text);
     this.#input = typeof input === 'string' ? input : Object.keys(input)[0];
     this.#call = input.answered?.call;
-    return super.transact(input, recalled);
+    return super.transact(text, recalled);
   }
 
   /** @param {string} statement @param {unknown[]} args */
   #traps(statement, args) {
-    const writes = /^\s*(?:INSERT INTO|UPDATE) outbox\b/.test(statement) && /^(?:out|in):/.test(String(args[0]));
+    const writes = /^(?:INSERT INTO|UPDATE) outbox\b.*\bseq\b/s.test(statement);
     const tells = /^SELECT id, \w+ FROM feed\b/.test(statement);
     if (!writes && !tells) return false;
-    const [mark, inputs, times] = /\btrap\.([a-z+]+)\.(\d+)\.\w+/.exec(args.join(' ')) ?? [];
+    // A change need not say again what the item is.
+    const [about] = writes ? this.#exec(ITEM, args.at(-1)).raw() : [args];
+    if (writes && !/^(?:out|in):/.test(about?.[0])) return false;
+    const [mark, inputs, times] = /\btrap\.([a-z+]+)\.(\d+)\.\w+/.exec(about.join(' ')) ?? [];
     if (!inputs?.split('+').includes(this.#input)) return false;
     if (this.#call && this.#call !== `item:${args.at(-1)}`) return false;
     const count = (this.#trapped.get(`${this.#input} ${mark}`) ?? 0) + 1;
@@ -56,5 +63,6 @@ export class Location extends Built {
   }
 }
 
-/** A row that traps where the core reads it. */
-const ROW = { [Symbol.iterator]: () => trap() };
+const ITEM = 'SELECT key, work FROM outbox WHERE seq = ?';
+/** An error that traps where the core reads what it says. */
+const BROKEN = Object.defineProperty(new Error(), 'message', { get: () => trap() });

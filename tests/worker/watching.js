@@ -14,10 +14,11 @@ export class Location extends Built {
     say('constructed', {});
   }
 
-  /** @param {any} input @param {any} recalled */
-  transact(input, recalled) {
+  /** @param {string} text @param {any} recalled */
+  transact(text, recalled) {
+    const input = JSON.parse(text);
     say('turn', { input: typeof input === 'string' ? input : Object.keys(input)[0] });
-    return super.transact(input, recalled);
+    return super.transact(text, recalled);
   }
 }
 
