@@ -24,9 +24,14 @@ export function plot(groups) {
     width: 760,
     height: 60 + Object.keys(groups).length * 84,
     marginLeft: 150,
-    marginRight: 50,
+    marginRight: 190,
     style: { background: 'white', color: '#222', fontFamily: 'system-ui, sans-serif', fontSize: '12px' },
-    x: { label: 'messages a second, Express = 1', grid: true },
+    // Room for the figure beside the longest bar.
+    x: {
+      label: 'messages a second, Express = 1',
+      grid: true,
+      domain: [0, 1.2 * Math.max(...bars.map(({ most }) => most))],
+    },
     y: { label: null, domain: shown },
     fy: { label: null, domain: Object.keys(groups), padding: 0.2 },
     color: { domain: shown, range: ['#c2410c', '#64748b', '#94a3b8'] },
