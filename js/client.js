@@ -123,6 +123,12 @@ export class Client {
 
   /** The visitor's messages by id, and the ids of the agents'. @type {Map<string, OwnMessage | null>} */
   #messages = new Map();
+  /**
+   * The messages that GHL had, by the stream, when no agent had read them. The answer to a push says it, too, but not when: what
+   * the stream still has to tell may have been before.
+   * @type {Set<string>}
+   */
+  #unread = new Set();
   #now = 0;
 
   /** @param {ConnectOptions} options */
@@ -230,7 +236,10 @@ export class Client {
     this.#last = id;
     this.#unacked += 1;
     if (type === 'message.created') this.#created({ ...frame, type: 'message', id });
-    if (type === 'message.status') this.#advance(frame.messageId, frame.status, frame.code, frame.reason);
+    if (type === 'message.status') {
+      if (frame.status === 'delivered') this.#unread.add(frame.messageId);
+      this.#advance(frame.messageId, frame.status, frame.code, frame.reason);
+    }
     if (type === 'conversation.updated') {
       const { unreadCount, timestamp } = frame;
       this.#push({ type: 'conversation', id, unreadCount, timestamp });
@@ -266,9 +275,10 @@ export class Client {
   }
 
   #read() {
-    for (const message of this.#messages.values()) {
-      if (message?.status === 'delivered') this.#advance(message.messageId, 'read');
+    for (const messageId of this.#unread) {
+      if (this.#messages.get(messageId)?.status === 'delivered') this.#advance(messageId, 'read');
     }
+    this.#unread.clear();
   }
 
   /**
@@ -291,7 +301,9 @@ export class Client {
   #remember(messageId, message) {
     this.#messages.set(messageId, message);
     const [[oldest, old]] = this.#messages;
-    if (this.#messages.size > MEMORY && old?.status !== 'sending') this.#messages.delete(oldest);
+    if (this.#messages.size <= MEMORY || old?.status === 'sending') return;
+    this.#messages.delete(oldest);
+    this.#unread.delete(oldest);
   }
 
   /** @param {ClientEvent} event */

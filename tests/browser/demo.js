@@ -117,12 +117,7 @@ function side(part, label) {
      * @param {string} words
      * @param {'sending' | 'sent' | 'delivered' | 'read' | 'failed'} state
      */
-    is(words, state) {
-      // The agent's window is beside it: what has arrived may have been read before anybody looks here.
-      const states = state === 'delivered' ? ['delivered', 'read'] : [state];
-      const ticks = states.map((one) => `.tick[data-state=${one}]`).join(', ');
-      return message(words).locator(ticks).waitFor({ timeout: PATIENCE_MS });
-    },
+    is: (words, state) => message(words).locator(`.tick[data-state=${state}]`).waitFor({ timeout: PATIENCE_MS }),
     /** @param {string} words */
     async say(words) {
       await field.fill(words);

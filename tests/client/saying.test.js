@@ -34,6 +34,32 @@ describe('a message', () => {
     );
   });
 
+  it('is not read by what happened before it: a stream that starts over tells of that later', async (t) => {
+    const scene = await openScene(t, { after: 0 });
+    const message = scene.client.send('Hello');
+    const { messageId } = message;
+    await settle();
+    await scene.call.answer(200, SENT);
+    assert.equal(message.status, 'delivered');
+    await scene.socket.ready(13);
+    const read = { type: 'conversation.updated', unreadCount: 0, timestamp: 1 };
+    await scene.socket.hear({ ...read, id: 10 });
+    assert.equal(message.status, 'delivered');
+    await scene.socket.hear({
+      type: 'message.created',
+      id: 11,
+      messageId,
+      fromUser: true,
+      body: 'Hello',
+      attachments: [],
+    });
+    await scene.socket.hear({ ...read, id: 12 });
+    assert.equal(message.status, 'delivered', 'GHL did not have it yet');
+    await scene.socket.hear({ type: 'message.status', id: 13, messageId, status: 'delivered' });
+    await scene.socket.hear({ ...read, id: 14 });
+    assert.equal(message.status, 'read');
+  });
+
   it('is delivered at once when GHL has it at once', async (t) => {
     const scene = await openScene(t);
     const message = scene.client.send('Hello');
