@@ -176,20 +176,15 @@ impl<'a> Store<'a> {
 
     /// A client by its id.
     pub fn client(&self, client_id: &str) -> Result<Option<Client>, Fault> {
-        if let Some(client) = &self.near.borrow().client
-            && client.id == client_id
-        {
-            return Ok(Some(client.clone()));
-        }
-        let client = self.one(
+        self.at_hand(
+            |near| &mut near.client,
+            |client| client.id == client_id,
             "SELECT client_id, lane, contact_id, made, sent, wanted, last_date, said, heard,
                     echoes, echo_at
              FROM client WHERE client_id = ?",
             args![client_id],
             Client::read,
-        )?;
-        self.near.borrow_mut().client.clone_from(&client);
-        Ok(client)
+        )
     }
 
     /// Writes a client.
@@ -238,18 +233,13 @@ impl<'a> Store<'a> {
 
     /// A chat by vCX's conversation id.
     pub fn chat(&self, chat_id: &str) -> Result<Option<Chat>, Fault> {
-        if let Some(chat) = &self.near.borrow().chat
-            && chat.id == chat_id
-        {
-            return Ok(Some(chat.clone()));
-        }
-        let chat = self.one(
+        self.at_hand(
+            |near| &mut near.chat,
+            |chat| chat.id == chat_id,
             "SELECT chat_id, client_id, lane, heard_at FROM chat WHERE chat_id = ?",
             args![chat_id],
             Chat::read,
-        )?;
-        self.near.borrow_mut().chat.clone_from(&chat);
-        Ok(chat)
+        )
     }
 
     /// Writes a chat.
@@ -291,18 +281,13 @@ impl<'a> Store<'a> {
 
     /// A contact by GHL's id.
     pub fn contact(&self, contact_id: &str) -> Result<Option<Contact>, Fault> {
-        if let Some(contact) = &self.near.borrow().contact
-            && contact.id == contact_id
-        {
-            return Ok(Some(contact.clone()));
-        }
-        let contact = self.one(
+        self.at_hand(
+            |near| &mut near.contact,
+            |contact| contact.id == contact_id,
             "SELECT contact_id, conversation_id, chat_id FROM contact WHERE contact_id = ?",
             args![contact_id],
             Contact::read,
-        )?;
-        self.near.borrow_mut().contact.clone_from(&contact);
-        Ok(contact)
+        )
     }
 
     /// A contact by GHL's conversation: there is one conversation per contact.
@@ -404,7 +389,7 @@ impl<'a> Store<'a> {
 
     /// An item by its number.
     pub fn item(&self, seq: i64) -> Result<Option<Item>, Fault> {
-        let near = self.near.borrow().item(|item| item.seq == seq);
+        let near = self.near.borrow().item(|item| item.seq == seq).cloned();
         if near.is_some() {
             return Ok(near);
         }
@@ -420,7 +405,7 @@ impl<'a> Store<'a> {
 
     /// An item by its key.
     pub fn item_by_key(&self, key: &str) -> Result<Option<Item>, Fault> {
-        let near = self.near.borrow().item(|item| item.key == key);
+        let near = self.near.borrow().item(|item| item.key == key).cloned();
         if near.is_some() {
             return Ok(near);
         }
@@ -443,8 +428,8 @@ impl<'a> Store<'a> {
 
     /// Whether a key was used.
     pub fn has_key(&self, key: &str) -> Result<bool, Fault> {
-        let near = self.near.borrow().item(|item| item.key == key);
-        Ok(near.is_some() || self.any("SELECT 1 FROM outbox WHERE key = ?", args![key])?)
+        let is_near = self.near.borrow().item(|item| item.key == key).is_some();
+        Ok(is_near || self.any("SELECT 1 FROM outbox WHERE key = ?", args![key])?)
     }
 
     /// Whether GHL gave this id to a message of ours.
@@ -872,6 +857,27 @@ impl<'a> Store<'a> {
             more |= rows.len() as i64 >= TRIM_ROWS;
         }
         Ok(more)
+    }
+
+    /// A row that is read once in a turn: it stays at hand in its slot.
+    fn at_hand<T: Clone>(
+        &self,
+        slot: impl Fn(&mut Near) -> &mut Option<T>,
+        is_it: impl Fn(&T) -> bool,
+        sql: &'static str,
+        args: &[Value<'_>],
+        read: impl Fn(rows::Row) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        let near = slot(&mut self.near.borrow_mut())
+            .as_ref()
+            .filter(|row| is_it(row))
+            .cloned();
+        if near.is_some() {
+            return Ok(near);
+        }
+        let found = self.one(sql, args, read)?;
+        slot(&mut self.near.borrow_mut()).clone_from(&found);
+        Ok(found)
     }
 
     fn run(&self, sql: &'static str, args: &[Value<'_>]) -> Result<(), Fault> {

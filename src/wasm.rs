@@ -8,6 +8,7 @@ use crate::settings::{NAMES, Settings};
 use crate::store::{Cell, Sql, Value};
 use crate::wire::{self, Wire};
 use js_sys::{Error, JsString, Object, Reflect};
+use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -255,15 +256,17 @@ fn statement(sql: &'static str) -> JsString {
 
 /// Values as a JSON list.
 fn bound(args: &[Value<'_>]) -> String {
-    let args: Vec<Json> = args
-        .iter()
-        .map(|value| match value {
-            Value::Null => Json::Null,
-            Value::Int(value) => Json::from(*value),
-            Value::Text(text) => Json::String(text.clone().into_owned()),
-        })
-        .collect();
-    wire::text(&args)
+    serde_json::to_string(args).unwrap_or_default()
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_none(),
+            Self::Int(value) => serializer.serialize_i64(*value),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
+    }
 }
 
 fn cell(value: Json) -> Cell {

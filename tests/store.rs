@@ -248,30 +248,31 @@ fn put(db: &Db, item: &Item) {
 fn walk() -> Vec<Statement> {
     let mut db = Db::new();
     db.records = true;
+    let store = || Store::new(&db);
     let now = START;
 
     // An empty object, then the tables.
-    assert_eq!(Store::new(&db).location().unwrap(), None);
-    Store::new(&db).create().unwrap();
-    assert_eq!(Store::new(&db).location().unwrap(), None);
-    Store::new(&db)
+    assert_eq!(store().location().unwrap(), None);
+    store().create().unwrap();
+    assert_eq!(store().location().unwrap(), None);
+    store()
         .put_location("{\"id\":\"loc-1\"}", Some("v1.k1.sealed"))
         .unwrap();
-    Store::new(&db).put_pulse("{}").unwrap();
-    Store::new(&db).put_pulse("{\"ignored\":1}").unwrap();
-    Store::new(&db)
+    store().put_pulse("{}").unwrap();
+    store().put_pulse("{\"ignored\":1}").unwrap();
+    store()
         .put_location("{\"id\":\"loc-1\",\"rev\":2}", None)
         .unwrap();
-    let (doc, tokens, pulse) = Store::new(&db).location().unwrap().unwrap();
+    let (doc, tokens, pulse) = store().location().unwrap().unwrap();
     assert_eq!(
         (doc.as_str(), tokens, pulse.as_str()),
         ("{\"id\":\"loc-1\",\"rev\":2}", None, "{\"ignored\":1}")
     );
 
     // Clients, chats, contacts.
-    assert_eq!(Store::new(&db).client("client-1").unwrap(), None);
+    assert_eq!(store().client("client-1").unwrap(), None);
     let mut client = Client::new("client-1", "client-1");
-    Store::new(&db).put_client(&client).unwrap();
+    store().put_client(&client).unwrap();
     client.contact_id = Some("con-1".into());
     client.made = Made::Untagged;
     client.wanted = Details {
@@ -281,104 +282,83 @@ fn walk() -> Vec<Statement> {
     };
     client.last_date = now;
     client.said = Some("0f0f".into());
-    Store::new(&db).put_client(&client).unwrap();
-    assert_eq!(
-        Store::new(&db).client("client-1").unwrap(),
-        Some(client.clone())
-    );
+    store().put_client(&client).unwrap();
+    assert_eq!(store().client("client-1").unwrap(), Some(client.clone()));
     let alias = Client {
         contact_id: Some("con-1".into()),
         ..Client::new("user-7", "client-1")
     };
-    Store::new(&db).put_client(&alias).unwrap();
+    store().put_client(&alias).unwrap();
     assert_eq!(
-        Store::new(&db).lanes_of_contact("con-1").unwrap(),
+        store().lanes_of_contact("con-1").unwrap(),
         ["client-1", "user-7"]
     );
 
-    assert_eq!(Store::new(&db).chat("chat-1").unwrap(), None);
+    assert_eq!(store().chat("chat-1").unwrap(), None);
     let mut chat = Chat {
         id: "chat-1".into(),
         client_id: "client-1".into(),
         lane: "client-1".into(),
         heard_at: 0,
     };
-    Store::new(&db).put_chat(&chat).unwrap();
+    store().put_chat(&chat).unwrap();
     let later = Chat {
         id: "chat-2".into(),
         heard_at: now,
         ..chat.clone()
     };
-    Store::new(&db).put_chat(&later).unwrap();
-    assert_eq!(
-        Store::new(&db).latest_chat("client-1").unwrap(),
-        Some(later)
-    );
-    assert_eq!(Store::new(&db).pace("chat-1").unwrap(), Some((0, 0)));
-    assert_eq!(Store::new(&db).pace("nowhere").unwrap(), None);
-    Store::new(&db).put_pace("chat-1", now, 1).unwrap();
+    store().put_chat(&later).unwrap();
+    assert_eq!(store().latest_chat("client-1").unwrap(), Some(later));
+    assert_eq!(store().pace("chat-1").unwrap(), Some((0, 0)));
+    assert_eq!(store().pace("nowhere").unwrap(), None);
+    store().put_pace("chat-1", now, 1).unwrap();
     chat.heard_at = now + 1;
-    Store::new(&db).put_chat(&chat).unwrap();
-    assert_eq!(Store::new(&db).pace("chat-1").unwrap(), Some((now, 1)));
-    assert_eq!(Store::new(&db).chat("chat-1").unwrap(), Some(chat.clone()));
-    assert_eq!(Store::new(&db).latest_chat("client-1").unwrap(), Some(chat));
-    assert_eq!(Store::new(&db).latest_chat("nobody").unwrap(), None);
+    store().put_chat(&chat).unwrap();
+    assert_eq!(store().pace("chat-1").unwrap(), Some((now, 1)));
+    assert_eq!(store().chat("chat-1").unwrap(), Some(chat.clone()));
+    assert_eq!(store().latest_chat("client-1").unwrap(), Some(chat));
+    assert_eq!(store().latest_chat("nobody").unwrap(), None);
 
-    assert_eq!(Store::new(&db).contact("con-1").unwrap(), None);
+    assert_eq!(store().contact("con-1").unwrap(), None);
     let mut contact = Contact {
         id: "con-1".into(),
         conversation_id: None,
         chat_id: None,
     };
-    Store::new(&db).put_contact(&contact).unwrap();
-    assert_eq!(
-        Store::new(&db).contact_of_conversation("cnv-1").unwrap(),
-        None
-    );
+    store().put_contact(&contact).unwrap();
+    assert_eq!(store().contact_of_conversation("cnv-1").unwrap(), None);
     contact.conversation_id = Some("cnv-1".into());
     contact.chat_id = Some("chat-1".into());
-    Store::new(&db).put_contact(&contact).unwrap();
+    store().put_contact(&contact).unwrap();
+    assert_eq!(store().contact("con-1").unwrap().as_ref(), Some(&contact));
     assert_eq!(
-        Store::new(&db).contact("con-1").unwrap().as_ref(),
-        Some(&contact)
-    );
-    assert_eq!(
-        Store::new(&db).contact_of_conversation("cnv-1").unwrap(),
+        store().contact_of_conversation("cnv-1").unwrap(),
         Some(contact)
     );
-    Store::new(&db).forget_contact("con-1").unwrap();
-    assert_eq!(Store::new(&db).contact("con-1").unwrap(), None);
-    let forgotten = Store::new(&db).client("client-1").unwrap().unwrap();
+    store().forget_contact("con-1").unwrap();
+    assert_eq!(store().contact("con-1").unwrap(), None);
+    let forgotten = store().client("client-1").unwrap().unwrap();
     assert_eq!(
         (forgotten.contact_id, forgotten.sent),
         (None, Details::default())
     );
 
     // The outbox: a lane of two, and one of each stage.
-    assert_eq!(Store::new(&db).lane_head("ghl:client-1").unwrap(), None);
+    assert_eq!(store().lane_head("ghl:client-1").unwrap(), None);
     let mut first = an_item("out:m1", "ghl:client-1", now);
     first.seq = add(&db, &first);
     let mut second = an_item("out:m2", "ghl:client-1", now);
     (second.stage, second.due) = (Stage::Behind, None);
     second.seq = add(&db, &second);
     assert_eq!((first.seq, second.seq), (1, 2));
+    assert_eq!(store().lane_head("ghl:client-1").unwrap().unwrap().seq, 1);
     assert_eq!(
-        Store::new(&db)
-            .lane_head("ghl:client-1")
-            .unwrap()
-            .unwrap()
-            .seq,
-        1
-    );
-    assert_eq!(
-        Store::new(&db).item_by_key("out:m1").unwrap().as_ref(),
+        store().item_by_key("out:m1").unwrap().as_ref(),
         Some(&first)
     );
-    assert_eq!(Store::new(&db).item_by_key("out:m9").unwrap(), None);
-    assert!(
-        Store::new(&db).has_key("out:m2").unwrap() && !Store::new(&db).has_key("out:m9").unwrap()
-    );
-    assert!(!Store::new(&db).lane_unclear("ghl:client-1").unwrap());
+    assert_eq!(store().item_by_key("out:m9").unwrap(), None);
+    assert!(store().has_key("out:m2").unwrap() && !store().has_key("out:m9").unwrap());
+    assert!(!store().lane_unclear("ghl:client-1").unwrap());
     first.stage = Stage::Flight;
     first.due = Some(now + 17_000);
     first.attempt = 1;
@@ -386,11 +366,11 @@ fn walk() -> Vec<Statement> {
     first.sent_at = Some(now);
     first.step = Some("{\"call\":\"send\"}".into());
     put(&db, &first);
-    assert_eq!(Store::new(&db).item(1).unwrap().as_ref(), Some(&first));
-    assert!(Store::new(&db).lane_unclear("ghl:client-1").unwrap());
-    Store::new(&db).promote("ghl:client-1", now).unwrap();
+    assert_eq!(store().item(1).unwrap().as_ref(), Some(&first));
+    assert!(store().lane_unclear("ghl:client-1").unwrap());
+    store().promote("ghl:client-1", now).unwrap();
     assert_eq!(
-        Store::new(&db).item(2).unwrap().unwrap().stage,
+        store().item(2).unwrap().unwrap().stage,
         Stage::Behind,
         "the head is another"
     );
@@ -410,197 +390,152 @@ fn walk() -> Vec<Statement> {
         };
         add(&db, &item);
     }
-    assert_eq!(Store::new(&db).board().unwrap().heads.len(), 4);
-    assert_eq!(Store::new(&db).next_waiting().unwrap(), Some(now + 60_000));
+    assert_eq!(store().board().unwrap().heads.len(), 4);
+    assert_eq!(store().next_waiting().unwrap(), Some(now + 60_000));
+    assert_eq!(store().next_field_waiter().unwrap(), Some(now + 120_000));
+    assert_eq!(store().held(now).unwrap(), [0; 0]);
+    assert_eq!(store().held(now + 60_000).unwrap(), [6]);
+    assert_eq!(store().overdue_flights(now).unwrap(), [0; 0]);
+    assert_eq!(store().overdue_flights(store::NEVER).unwrap(), [1]);
+    store().release_field(now).unwrap();
+    assert_eq!(store().item(7).unwrap().unwrap().stage, Stage::Live);
+    assert_eq!(store().next_field_waiter().unwrap(), None);
+    store().forgive(1_000).unwrap();
+    assert_eq!(store().item(1).unwrap().unwrap().since, Some(now + 1_000));
+    assert_eq!(store().parked_before(now + 1).unwrap(), [2, 3, 5, 7]);
+    assert_eq!(store().depth().unwrap(), (5, Some(now)));
+    assert_eq!(store().next_due(false).unwrap(), Some(now));
     assert_eq!(
-        Store::new(&db).next_field_waiter().unwrap(),
-        Some(now + 120_000)
-    );
-    assert_eq!(Store::new(&db).held(now).unwrap(), [0; 0]);
-    assert_eq!(Store::new(&db).held(now + 60_000).unwrap(), [6]);
-    assert_eq!(Store::new(&db).overdue_flights(now).unwrap(), [0; 0]);
-    assert_eq!(Store::new(&db).overdue_flights(store::NEVER).unwrap(), [1]);
-    Store::new(&db).release_field(now).unwrap();
-    assert_eq!(Store::new(&db).item(7).unwrap().unwrap().stage, Stage::Live);
-    assert_eq!(Store::new(&db).next_field_waiter().unwrap(), None);
-    Store::new(&db).forgive(1_000).unwrap();
-    assert_eq!(
-        Store::new(&db).item(1).unwrap().unwrap().since,
-        Some(now + 1_000)
-    );
-    assert_eq!(
-        Store::new(&db).parked_before(now + 1).unwrap(),
-        [2, 3, 5, 7]
-    );
-    assert_eq!(Store::new(&db).depth().unwrap(), (5, Some(now)));
-    assert_eq!(Store::new(&db).next_due(false).unwrap(), Some(now));
-    assert_eq!(
-        Store::new(&db).next_due(true).unwrap(),
+        store().next_due(true).unwrap(),
         Some(now + 5),
         "of the event"
     );
 
     // The first is done, the second dies and is replayed.
-    assert!(!Store::new(&db).is_ours("ghl-1").unwrap());
+    assert!(!store().is_ours("ghl-1").unwrap());
     first.stage = Stage::Done;
     (first.due, first.work, first.step, first.sent_at) = (None, None, None, None);
     first.ghl_id = Some("ghl-1".into());
     put(&db, &first);
-    assert!(Store::new(&db).is_ours("ghl-1").unwrap());
-    Store::new(&db).promote("ghl:client-1", now + 1).unwrap();
-    let mut second = Store::new(&db).item(2).unwrap().unwrap();
+    assert!(store().is_ours("ghl-1").unwrap());
+    store().promote("ghl:client-1", now + 1).unwrap();
+    let mut second = store().item(2).unwrap().unwrap();
     assert_eq!((second.stage, second.due), (Stage::Live, Some(now + 1)));
     (second.stage, second.due) = (Stage::Dead, None);
     (second.code, second.reason) = (Some("refused".into()), Some("422: ß < 𝄞".into()));
     put(&db, &second);
-    assert_eq!(Store::new(&db).dead().unwrap(), [second]);
-    assert_eq!(Store::new(&db).lane_head("ghl:client-1").unwrap(), None);
-    assert_eq!(Store::new(&db).move_to_end(2).unwrap(), 8);
-    Store::new(&db).remove(5).unwrap();
-    assert_eq!(Store::new(&db).item(5).unwrap(), None);
+    assert_eq!(store().dead().unwrap(), [second]);
+    assert_eq!(store().lane_head("ghl:client-1").unwrap(), None);
+    assert_eq!(store().move_to_end(2).unwrap(), 8);
+    store().remove(5).unwrap();
+    assert_eq!(store().item(5).unwrap(), None);
 
-    let mut moved = Store::new(&db).item(8).unwrap().unwrap();
+    let mut moved = store().item(8).unwrap().unwrap();
     moved.class = Stage::Upkeep;
     put(&db, &moved);
-    assert_eq!(Store::new(&db).item(8).unwrap(), Some(moved));
+    assert_eq!(store().item(8).unwrap(), Some(moved));
 
     // What was seen, and traps.
-    assert_eq!(Store::new(&db).seen("w:1").unwrap(), None);
-    Store::new(&db).see("w:1", now).unwrap();
-    Store::new(&db).see("w:1", now + 1).unwrap();
-    assert_eq!(Store::new(&db).seen("w:1").unwrap(), Some(now + 1));
-    assert_eq!(Store::new(&db).count_trap("item:x", now).unwrap(), 1);
-    assert_eq!(Store::new(&db).count_trap("item:x", now).unwrap(), 2);
+    assert_eq!(store().seen("w:1").unwrap(), None);
+    store().see("w:1", now).unwrap();
+    store().see("w:1", now + 1).unwrap();
+    assert_eq!(store().seen("w:1").unwrap(), Some(now + 1));
+    assert_eq!(store().count_trap("item:x", now).unwrap(), 1);
+    assert_eq!(store().count_trap("item:x", now).unwrap(), 2);
 
     // KV's copy.
-    assert_eq!(Store::new(&db).next_mirror().unwrap(), None);
-    Store::new(&db)
+    assert_eq!(store().next_mirror().unwrap(), None);
+    store()
         .put_mirror("token:loc-1", "{\"rev\":1}", 1, now)
         .unwrap();
-    Store::new(&db)
+    store()
         .put_mirror("token:loc-1", "{\"rev\":2}", 2, now)
         .unwrap();
-    Store::new(&db)
+    store()
         .put_mirror("location:loc-1", "{\"rev\":3}", 3, now + 1)
         .unwrap();
+    assert_eq!(store().next_mirror().unwrap().unwrap().key, "token:loc-1");
+    store().mirror_sent("token:loc-1", now).unwrap();
+    assert_eq!(store().next_mirror().unwrap().unwrap().sent_at, Some(now));
+    store().mirror_all_again().unwrap();
+    store().mirror_taken("token:loc-1", 1).unwrap();
     assert_eq!(
-        Store::new(&db).next_mirror().unwrap().unwrap().key,
-        "token:loc-1"
-    );
-    Store::new(&db).mirror_sent("token:loc-1", now).unwrap();
-    assert_eq!(
-        Store::new(&db).next_mirror().unwrap().unwrap().sent_at,
-        Some(now)
-    );
-    Store::new(&db).mirror_all_again().unwrap();
-    Store::new(&db).mirror_taken("token:loc-1", 1).unwrap();
-    assert_eq!(
-        Store::new(&db).next_mirror().unwrap().unwrap().rev,
+        store().next_mirror().unwrap().unwrap().rev,
         2,
         "a newer one stays"
     );
-    Store::new(&db)
-        .mirror_refused("token:loc-1", now + 5_000)
-        .unwrap();
+    store().mirror_refused("token:loc-1", now + 5_000).unwrap();
     assert_eq!(
-        Store::new(&db).next_mirror().unwrap().unwrap().key,
+        store().next_mirror().unwrap().unwrap().key,
         "location:loc-1"
     );
-    Store::new(&db).mirror_taken("token:loc-1", 2).unwrap();
-    Store::new(&db).mirror_taken("location:loc-1", 3).unwrap();
-    assert_eq!(Store::new(&db).next_mirror().unwrap(), None);
+    store().mirror_taken("token:loc-1", 2).unwrap();
+    store().mirror_taken("location:loc-1", 3).unwrap();
+    assert_eq!(store().next_mirror().unwrap(), None);
 
     // An agency's locations.
-    Store::new(&db).add_member("loc-2").unwrap();
-    Store::new(&db).add_member("loc-1").unwrap();
-    Store::new(&db).add_member("loc-2").unwrap();
-    assert_eq!(Store::new(&db).members().unwrap(), ["loc-1", "loc-2"]);
+    store().add_member("loc-2").unwrap();
+    store().add_member("loc-1").unwrap();
+    store().add_member("loc-2").unwrap();
+    assert_eq!(store().members().unwrap(), ["loc-1", "loc-2"]);
 
     // What live clients are told.
-    assert_eq!(Store::new(&db).newest_event().unwrap(), None);
-    assert_eq!(Store::new(&db).next_waiting().unwrap(), Some(now + 60_000));
+    assert_eq!(store().newest_event().unwrap(), None);
+    assert_eq!(store().next_waiting().unwrap(), Some(now + 60_000));
     let emoji = "{\"body\":\"🧑‍🚀 \\u0000\"}";
-    assert_eq!(
-        Store::new(&db)
-            .add_event(now, "chat-1", None, emoji)
-            .unwrap(),
-        now
-    );
-    let second = Store::new(&db).add_event(now, "chat-1", Some("agent-1"), "{}");
+    assert_eq!(store().add_event(now, "chat-1", None, emoji).unwrap(), now);
+    let second = store().add_event(now, "chat-1", Some("agent-1"), "{}");
     assert_eq!(second.unwrap(), now + 1, "one more than the newest");
     assert_eq!(
-        Store::new(&db)
-            .add_event(now - 5, "chat-2", None, "{}")
-            .unwrap(),
+        store().add_event(now - 5, "chat-2", None, "{}").unwrap(),
         now + 2
     );
     assert_eq!(
-        Store::new(&db)
-            .add_event(now + 9, "chat-1", None, "{}")
-            .unwrap(),
+        store().add_event(now + 9, "chat-1", None, "{}").unwrap(),
         now + 9
     );
-    assert_eq!(Store::new(&db).newest_event().unwrap(), Some(now + 9));
+    assert_eq!(store().newest_event().unwrap(), Some(now + 9));
     assert_eq!(
-        Store::new(&db).events_after("chat-1", 0, 2).unwrap(),
+        store().events_after("chat-1", 0, 2).unwrap(),
         [(now, emoji.to_owned()), (now + 1, "{}".to_owned())]
     );
+    assert_eq!(store().events_after("chat-1", now + 9, 2).unwrap(), []);
     assert_eq!(
-        Store::new(&db).events_after("chat-1", now + 9, 2).unwrap(),
-        []
-    );
-    assert_eq!(
-        Store::new(&db)
-            .events_between("chat-1", now, now + 9)
-            .unwrap(),
+        store().events_between("chat-1", now, now + 9).unwrap(),
         [(now + 1, Some("agent-1".to_owned())), (now + 9, None)]
     );
-    assert_eq!(Store::new(&db).oldest_kept("chat-1").unwrap(), None);
-    Store::new(&db).trim_conversation("chat-1").unwrap();
+    assert_eq!(store().oldest_kept("chat-1").unwrap(), None);
+    store().trim_conversation("chat-1").unwrap();
+    assert_eq!(store().events_after("chat-1", 0, 9).unwrap().len(), 3);
+    store().add_listener("socket-1", now + 20).unwrap();
+    store().add_listener("socket-2", now + 20).unwrap();
+    store().add_listener("socket-3", now + 30).unwrap();
+    assert_eq!(store().next_waiting().unwrap(), Some(now + 20));
+    store().remove_listener("socket-2", now + 20).unwrap();
+    assert_eq!(store().expired_listeners(now + 19).unwrap(), [""; 0]);
+    assert_eq!(store().expired_listeners(now + 20).unwrap(), ["socket-1"]);
     assert_eq!(
-        Store::new(&db).events_after("chat-1", 0, 9).unwrap().len(),
-        3
-    );
-    Store::new(&db).add_listener("socket-1", now + 20).unwrap();
-    Store::new(&db).add_listener("socket-2", now + 20).unwrap();
-    Store::new(&db).add_listener("socket-3", now + 30).unwrap();
-    assert_eq!(Store::new(&db).next_waiting().unwrap(), Some(now + 20));
-    Store::new(&db)
-        .remove_listener("socket-2", now + 20)
-        .unwrap();
-    assert_eq!(
-        Store::new(&db).expired_listeners(now + 19).unwrap(),
-        [""; 0]
-    );
-    assert_eq!(
-        Store::new(&db).expired_listeners(now + 20).unwrap(),
-        ["socket-1"]
-    );
-    assert_eq!(
-        Store::new(&db).expired_listeners(store::NEVER).unwrap(),
+        store().expired_listeners(store::NEVER).unwrap(),
         ["socket-3"]
     );
-    let held = Store::new(&db).item(6).unwrap().unwrap();
-    Store::new(&db).remove(held.seq).unwrap();
+    let held = store().item(6).unwrap().unwrap();
+    store().remove(held.seq).unwrap();
     assert_eq!(
-        Store::new(&db).next_waiting().unwrap(),
+        store().next_waiting().unwrap(),
         Some(now + 7 * DAY + HOUR),
         "an hour's events at a time"
     );
-    Store::new(&db).trim_events(now + 2).unwrap();
-    assert_eq!(
-        Store::new(&db).events_after("chat-1", 0, 9).unwrap().len(),
-        1
-    );
+    store().trim_events(now + 2).unwrap();
+    assert_eq!(store().events_after("chat-1", 0, 9).unwrap().len(), 1);
 
     // Thirty days later; dead letters are kept longer.
-    assert_eq!(Store::new(&db).trim(now), Ok(false));
-    assert!(Store::new(&db).has_key("out:m1").unwrap());
-    assert_eq!(Store::new(&db).trim(now + 10), Ok(false));
-    assert!(!Store::new(&db).has_key("out:m1").unwrap());
-    assert_eq!(Store::new(&db).dead().unwrap().len(), 1);
-    assert_eq!(Store::new(&db).trim(now + 10 + 30 * DAY), Ok(false));
-    assert_eq!(Store::new(&db).dead().unwrap(), []);
+    assert_eq!(store().trim(now), Ok(false));
+    assert!(store().has_key("out:m1").unwrap());
+    assert_eq!(store().trim(now + 10), Ok(false));
+    assert!(!store().has_key("out:m1").unwrap());
+    assert_eq!(store().dead().unwrap().len(), 1);
+    assert_eq!(store().trim(now + 10 + 30 * DAY), Ok(false));
+    assert_eq!(store().dead().unwrap(), []);
 
     // A database of the schema before.
     for statement in [
@@ -612,12 +547,9 @@ fn walk() -> Vec<Statement> {
     ] {
         db.query(statement, &[]).unwrap();
     }
-    assert!(Store::new(&db).location().unwrap().is_some());
-    assert_eq!(Store::new(&db).newest_event().unwrap(), None);
-    assert!(
-        Store::new(&db).location().unwrap().is_some(),
-        "once is enough"
-    );
+    assert!(store().location().unwrap().is_some());
+    assert_eq!(store().newest_event().unwrap(), None);
+    assert!(store().location().unwrap().is_some(), "once is enough");
 
     db.statements.borrow().clone()
 }

@@ -50,9 +50,9 @@ impl Kept {
 
 impl Near {
     /// The item that a question is about.
-    pub fn item(&self, is_meant: impl Fn(&Item) -> bool) -> Option<Item> {
+    pub fn item(&self, is_meant: impl Fn(&Item) -> bool) -> Option<&Item> {
         let mut items = self.items.iter().map(|kept| &kept.item);
-        items.find(|item| is_meant(item)).cloned()
+        items.find(|item| is_meant(item))
     }
 
     /// Takes note of an item that was read.
