@@ -189,32 +189,17 @@ impl<'a> Store<'a> {
 
     /// Writes a client.
     pub fn put_client(&self, client: &Client) -> Result<(), Fault> {
-        if self.near.borrow().client.as_ref() == Some(client) {
+        let known = self.near.borrow_mut().client.replace(client.clone());
+        if known.as_ref() == Some(client) {
             return Ok(());
         }
-        self.near.borrow_mut().client = Some(client.clone());
-        self.run(
-            "INSERT INTO client(client_id, lane, contact_id, made, sent, wanted, last_date, said,
-                                heard, echoes, echo_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT(client_id) DO UPDATE SET lane = excluded.lane,
-                contact_id = excluded.contact_id, made = excluded.made, sent = excluded.sent,
-                wanted = excluded.wanted, last_date = excluded.last_date, said = excluded.said,
-                heard = excluded.heard, echoes = excluded.echoes, echo_at = excluded.echo_at",
-            args![
-                &client.id,
-                &client.lane,
-                client.contact_id.as_ref(),
-                i64::from(client.made),
-                rows::json(&client.sent),
-                rows::json(&client.wanted),
-                client.last_date,
-                client.said.as_ref(),
-                client.heard.as_ref(),
-                client.echoes,
-                client.echo_at,
-            ],
-        )
+        let mut values = client.bind();
+        if known.is_none_or(|known| !client.is_same(&known)) {
+            return self.run(PUT_CLIENT, &values);
+        }
+        values.drain(..SAME_CLIENT);
+        values.push((&client.id).into());
+        self.run(PUT_CLIENT_REST, &values)
     }
 
     /// Forgets which contact clients have: GHL does not know it any more.
@@ -922,6 +907,24 @@ impl<'a> Store<'a> {
     }
 }
 
+const PUT_CLIENT: &str =
+    "INSERT INTO client(client_id, lane, contact_id, made, sent, wanted, last_date, said, heard,
+        echoes, echo_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT(client_id) DO UPDATE SET lane = excluded.lane, contact_id = excluded.contact_id,
+        made = excluded.made, sent = excluded.sent, wanted = excluded.wanted,
+        last_date = excluded.last_date, said = excluded.said, heard = excluded.heard,
+        echoes = excluded.echoes, echo_at = excluded.echo_at";
+
+/// [`PUT_CLIENT`] for one that is there, and has the same contact. An index is written for each of
+/// its columns that a statement names, whether or not it changes, and rows written are what an
+/// object costs most.
+const PUT_CLIENT_REST: &str = "UPDATE client SET made = ?, sent = ?, wanted = ?, last_date = ?,
+        said = ?, heard = ?, echoes = ?, echo_at = ?
+    WHERE client_id = ?";
+/// The columns that it leaves out.
+const SAME_CLIENT: usize = 3;
+
 const ADD: &str = "INSERT INTO outbox(key, lane, class, accepted_at, digest, open, work, ghl_id,
         stage, due, since, tries, attempt, sent_at, step, caller, contact_id, conversation_id,
         code, reason, seq)
@@ -933,8 +936,7 @@ const PUT: &str = "UPDATE outbox SET key = ?, lane = ?, class = ?, accepted_at =
         reason = ?
     WHERE seq = ?";
 
-/// [`PUT`] for an item that is still what it was. An index is written for each of its columns that
-/// a statement names, whether or not it changes, and rows written are what an object costs most.
+/// [`PUT`] for an item that is still what it was, as [`PUT_CLIENT_REST`].
 const PUT_REST: &str = "UPDATE outbox SET open = ?, work = ?, ghl_id = ?, stage = ?, due = ?,
         since = ?, tries = ?, attempt = ?, sent_at = ?, step = ?, caller = ?, contact_id = ?,
         conversation_id = ?, code = ?, reason = ?

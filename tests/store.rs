@@ -72,6 +72,21 @@ fn a_turn_asks_for_nothing_twice() {
     turn_of(&w, 6);
 }
 
+/// Whoever is known is written without the columns that have an index: it would be a row more.
+#[test]
+fn a_known_client_is_written_as_one_row() {
+    let mut w = World::chatting();
+    w.db.records = true;
+    w.push("hello");
+    let statements = w.db.statements.take();
+    let written = |begins: &str| {
+        let asked = statements.iter();
+        asked.filter(|asked| asked.sql.starts_with(begins)).count()
+    };
+    assert_eq!(written("INSERT INTO client"), 0);
+    assert_eq!(written("UPDATE client"), 1);
+}
+
 /// What one turn has asked for, which was no more than `most` statements.
 fn turn_of(w: &World, most: usize) {
     let asked = w.db.statements.take();
@@ -283,6 +298,13 @@ fn walk() -> Vec<Statement> {
     client.last_date = now;
     client.said = Some("0f0f".into());
     store().put_client(&client).unwrap();
+    assert_eq!(store().client("client-1").unwrap(), Some(client.clone()));
+    client.last_date = now + 1;
+    {
+        let turn = store();
+        turn.client("client-1").unwrap();
+        turn.put_client(&client).unwrap();
+    }
     assert_eq!(store().client("client-1").unwrap(), Some(client.clone()));
     let alias = Client {
         contact_id: Some("con-1".into()),

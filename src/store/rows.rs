@@ -111,6 +111,28 @@ impl Client {
         }
     }
 
+    /// Whether it has the lane and the contact that it had.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.id, &self.lane, &self.contact_id) == (&other.id, &other.lane, &other.contact_id)
+    }
+
+    /// First what it is known by, then what was said.
+    pub(super) fn bind(&self) -> Vec<Value<'_>> {
+        vec![
+            (&self.id).into(),
+            (&self.lane).into(),
+            self.contact_id.as_ref().into(),
+            i64::from(self.made).into(),
+            json(&self.sent).into(),
+            json(&self.wanted).into(),
+            self.last_date.into(),
+            self.said.as_ref().into(),
+            self.heard.as_ref().into(),
+            self.echoes.into(),
+            self.echo_at.into(),
+        ]
+    }
+
     pub(super) fn read(mut row: Row) -> Result<Self, Fault> {
         Ok(Self {
             id: row.text(),
