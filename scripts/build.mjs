@@ -236,7 +236,7 @@ function report(name, files) {
   const raw = contents.reduce((sum, bytes) => sum + bytes.length, 0);
   const gzip = contents.reduce((sum, bytes) => sum + gzipSync(bytes, { level: 9 }).length, 0);
   say(
-    `  ${name}: ${kilobytes(raw)}, ${kilobytes(gzip)} gzip  ${files.map((file) => relative(process.cwd(), file)).join(' ')}`,
+    `  ${name}: ${kibibytes(raw)}, ${kibibytes(gzip)} gzip  ${files.map((file) => relative(process.cwd(), file)).join(' ')}`,
   );
   return { raw, gzip };
 }
@@ -244,7 +244,7 @@ function report(name, files) {
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 /** @param {number} bytes */
-const kilobytes = (bytes) => `${(bytes / 1024).toFixed(1)} KB`;
+const kibibytes = (bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
 
 export const GENERATE = [
   '--target',

@@ -69,7 +69,7 @@ describe('nothing is found by', () => {
   });
 });
 
-describe('the browser’s client is at most 6 KB, compressed', () => {
+describe('the browser’s client is at most 6 KiB, compressed', () => {
   it('as one file', async (t) => {
     const project = await freshProject(t);
     assertSmall(readFileSync(join(project, 'node_modules/vcx-ghl/pkg/client.js')));

@@ -33,13 +33,13 @@ export const size = {
       {
         title: 'Size of what is uploaded, and of what a browser loads',
         head: ['', 'gzip', 'raw'],
-        rows: Object.entries(sizes).map(([name, { gzip, raw }]) => [name, kilobytes(gzip), kilobytes(raw)]),
+        rows: Object.entries(sizes).map(([name, { gzip, raw }]) => [name, kibibytes(gzip), kibibytes(raw)]),
       },
     ],
     claims: [
-      atMost('WASM, gzip', sizes.WASM.gzip / 1_000, 120, 'KB'),
-      atMost('the whole Worker, gzip', sizes['the whole Worker'].gzip / 1_000, 150, 'KB'),
-      ...(sizes[CLIENT] ? [atMost(`${CLIENT}, gzip`, sizes[CLIENT].gzip / 1_000, 6, 'KB')] : []),
+      atMost('WASM, gzip', sizes.WASM.gzip / 1_024, 120, 'KiB'),
+      atMost('the whole Worker, gzip', sizes['the whole Worker'].gzip / 1_024, 150, 'KiB'),
+      ...(sizes[CLIENT] ? [atMost(`${CLIENT}, gzip`, sizes[CLIENT].gzip / 1_024, 6, 'KiB')] : []),
     ],
   }),
 };
@@ -54,4 +54,4 @@ function sizeOf(files) {
 }
 
 /** @param {number} bytes */
-const kilobytes = (bytes) => `${digits(bytes / 1_000)} KB`;
+const kibibytes = (bytes) => `${digits(bytes / 1_024)} KiB`;
