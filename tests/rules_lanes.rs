@@ -958,6 +958,24 @@ fn a_late_answer_is_evidence_that_the_message_is_there() {
     }
 }
 
+/// It was looked for too early, since the clock had jumped: it is not sent again all the same.
+#[test]
+fn a_late_answer_is_evidence_even_after_a_look_that_was_believed() {
+    let mut w = World::chatting();
+    w.push("Hello");
+    let call = w.only_call(SEND);
+    w.calls.clear();
+    w.now += 40 * SECOND;
+    let look = w.wait_for(LOOK, MINUTE);
+    w.answer(&look, 200, page(json!([]), false));
+    assert_eq!(w.under_way(), NOTHING, "it waits to be sent again");
+    let body = json!({ "messageId": "ghl-m2", "conversationId": "cnv-client-1" });
+    w.answer(&call, 200, body);
+    w.advance(HOUR);
+    assert_eq!(w.under_way(), NOTHING);
+    assert_eq!(w.health()["queue"]["depth"], 0);
+}
+
 #[test]
 fn a_late_refusal_is_no_evidence() {
     let mut w = World::chatting();

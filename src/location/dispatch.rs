@@ -239,14 +239,15 @@ impl Turn<'_> {
             return Ok(());
         };
         let step = item.step()?;
-        // Of a look that is under way no more is needed; of another send, its answer.
-        let looked_for = step.doubt.is_some() && step.call != Some(CallKind::Send);
+        // Of a look that is under way no more is needed; of another send, its answer. One that was
+        // not found waits to be sent again, and is looked for no more.
+        let is_unclear = step.doubt.is_some() || item.code.as_deref() == Some("ghl_unclear");
+        let looked_for = is_unclear && step.call != Some(CallKind::Send);
         if !looked_for || matches!(item.stage, Stage::Done | Stage::Dead) {
             return Ok(());
         }
-        match (item.work()?, logged(&body)) {
-            (Work::Message(message), Some((id, conversation))) => {
-                let contact = item.contact_id.clone().unwrap_or_default();
+        match (item.work()?, logged(&body), item.contact_id.clone()) {
+            (Work::Message(message), Some((id, conversation)), Some(contact)) => {
                 self.sent(item, &message, &contact, id, conversation)
             }
             _ => Ok(()),
