@@ -56,10 +56,11 @@ fn database() -> Db {
 /// What is done to a store with a number and a choice, and what it answers.
 type Step = (&'static str, fn(&Store<'_>, i64, usize) -> String);
 
+/// Named twice: what is to come more often.
 const STEPS: [Step; 36] = [
     ("add", add),
     ("change", change),
-    ("change again", change),
+    ("change", change),
     ("change unread", |store, seq, how| {
         let found = store.item(seq).unwrap();
         // It changes items in the database, so that nothing is at hand after it.
@@ -98,7 +99,7 @@ const STEPS: [Step; 36] = [
     ("board", |store, _, _| {
         let mut heads: Vec<Head> = store.board().unwrap().heads;
         heads.sort_by_key(|head| head.seq);
-        format!("{heads:?}")
+        show(heads)
     }),
     ("next_waiting", |store, _, _| show(store.next_waiting())),
     ("next_field_waiter", |store, _, _| {
@@ -120,7 +121,7 @@ const STEPS: [Step; 36] = [
     ("dead", |store, _, _| show(store.dead())),
     ("trim", |store, n, _| show(store.trim(START + n - 2))),
     ("put_client", client),
-    ("put_client again", client),
+    ("put_client", client),
     ("client", |store, n, _| show(store.client(&name(n)))),
     ("lanes_of_contact", |store, n, _| {
         show(store.lanes_of_contact(&name(n)))
@@ -168,7 +169,7 @@ fn change(store: &Store<'_>, seq: i64, how: usize) -> String {
         CHANGES[how](&mut item);
         store.put(&item);
     }
-    format!("{found:?}")
+    show(found)
 }
 
 /// Adds an item, under the first of two keys that is free.
@@ -204,7 +205,7 @@ fn client(store: &Store<'_>, n: i64, choice: usize) -> String {
         _ => (client.made, client.said) = (Made::Tagged, Some("0f".into())),
     }
     store.put_client(&client).unwrap();
-    format!("{found:?}")
+    show(found)
 }
 
 fn contact(store: &Store<'_>, n: i64, choice: usize) -> String {
@@ -215,7 +216,7 @@ fn contact(store: &Store<'_>, n: i64, choice: usize) -> String {
         chat_id: (choice != 2).then(|| name(0)),
     };
     store.put_contact(&contact).unwrap();
-    format!("{found:?}")
+    show(found)
 }
 
 fn chat(store: &Store<'_>, n: i64, choice: usize) -> String {
@@ -228,7 +229,7 @@ fn chat(store: &Store<'_>, n: i64, choice: usize) -> String {
         heard_at: 10 * choice as i64 + n,
     };
     store.put_chat(&chat).unwrap();
-    format!("{found:?}")
+    show(found)
 }
 
 fn key(n: i64) -> String {
